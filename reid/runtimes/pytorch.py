@@ -1,0 +1,42 @@
+"""Runs a torch module: CUDA when present, channels-last, bfloat16 on request.
+
+With `reid/networks` the only code that imports torch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+
+def _cpu_has_bfloat16() -> bool:
+    """True where the CPU multiplies bfloat16 natively; emulation would be slower than float32."""
+    return "bf16" in torch.backends.cpu.get_cpu_capability().lower() or bool(
+        torch.cpu._is_avx512_bf16_supported()
+    )
+
+
+class TorchRuntime:
+    """A module in inference mode behind the `Runtime` interface.
+
+    Args:
+        module: takes (N, 3, H, W) float32 and returns a tensor or a tuple of tensors.
+        bfloat16: compute in bfloat16 where the machine has it; outputs are float32 all the same.
+    """
+
+    def __init__(self, module: nn.Module, *, bfloat16: bool = False) -> None:
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        native = self._device.type == "cuda" or _cpu_has_bfloat16()
+        self._type = torch.bfloat16 if bfloat16 and native else torch.float32
+        self._module = module.eval().to(self._device, self._type, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def __call__(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        """Run (N, 3, H, W) float32; see `Runtime`."""
+        tensor = torch.from_numpy(batch).to(self._device, self._type, memory_format=torch.channels_last)
+        outputs = self._module(tensor)
+        if isinstance(outputs, torch.Tensor):
+            outputs = (outputs,)
+        return tuple(output.float().cpu().numpy() for output in outputs)
