@@ -1,0 +1,556 @@
+"""The command line: parse, call one function, print.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 done with failures that are
+listed, 2 wrong use or bad input, 3 the archive or the machine is not fit, 130 interrupted.
+Heavy modules are imported by the commands that need them, so that `reid --help` is quick.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+
+import typer
+
+from reid.errors import InputError, ReidError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from indexer.catalogue import Snapshot
+    from indexer.districts import Districts
+    from indexer.indexing import IndexReport
+    from indexer.ledger import ClipDone
+    from indexer.settings import Settings
+    from indexer.shard.files import ArchiveFiles
+    from search.query import Box, Query
+    from search.sightings import SearchResult
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="reid", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
+    help="Find missing people in archived CCTV footage from a single photo.",
+)  # fmt: skip
+models_app = typer.Typer(no_args_is_help=True, help="The models this archive can use.")
+cameras_app = typer.Typer(no_args_is_help=True, help="The cameras of this archive.")
+app.add_typer(models_app, name="models")
+app.add_typer(cameras_app, name="cameras")
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", help="The archive's folder. [default: $REID_HOME, else ~/reid-archive]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
+District = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--district", "-d", help="songpa, Songpa-gu, 송파 or 송파구; repeats. [default: all active]"
+    ),
+]
+
+
+def main() -> None:
+    """Entry point of the `reid` script."""
+    app()
+
+
+def _command(body: Callable[P, int | None]) -> Callable[P, None]:
+    """Turn expected failures into one clear line on stderr and the documented exit code."""
+
+    @functools.wraps(body)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = body(*args, **kwargs)
+            sys.stdout.flush()
+        except ReidError as error:
+            typer.echo(f"reid: {error}", err=True)
+            code = error.exit_code
+        except KeyboardInterrupt:
+            typer.echo("reid: interrupted; what was done is kept, run the same command to go on", err=True)
+            code = 130
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 0
+        raise typer.Exit(code or 0)
+
+    return run
+
+
+@app.command()
+@_command
+def init(
+    home: Home = None,
+    cameras: Annotated[Path | None, typer.Option(help="Cameras to register (CSV).")] = None,
+) -> None:
+    """Create an archive with a commented reid.toml; an existing one is left as it is."""
+    archive = _archive(home)
+    from indexer.catalogue import Catalogue
+    from indexer.settings import write_settings
+
+    with Catalogue(archive, "create"):
+        written = write_settings(archive)
+    _say(f"archive at {archive.home}" + (", settings in reid.toml" if written else " was there already"))
+    if cameras:
+        _add_cameras(archive, cameras)
+    _say("next: reid index FOOTAGE --district NAME --camera ID --start TIME")
+
+
+@app.command()
+@_command
+def index(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Clips, folder trees (DISTRICT/CAMERA/CLIP), CSV lists.")
+    ],
+    district: Annotated[
+        str | None, typer.Option("--district", "-d", help="District of all these clips.")
+    ] = None,
+    camera: Annotated[str | None, typer.Option("--camera", "-c", help="Camera of all these clips.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Start of the clip on its camera's clock, e.g. 2025-02-18T12:34:00+09:00."),
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Find everybody in the footage and add them to the archive. Safe to stop; a rerun goes on."""
+    from indexer.cameras import check_camera_id
+    from indexer.clips import Given, find_clips
+    from indexer.times import parse_local
+
+    archive = _archive(home)
+    settings, districts = _settings(archive)
+    given = Given(
+        districts.find(district).slug if district else None,
+        check_camera_id(camera) if camera else None,
+        parse_local(start) if start else None,
+    )
+    requests = find_clips(paths, given, districts)
+    report = _index(archive, settings, requests)
+    if as_json:
+        _print_json(_index_json(report))
+    else:
+        _print_index(report)
+    return 1 if report.failed else 0
+
+
+@app.command()
+@_command
+def search(
+    photo: Annotated[Path, typer.Argument(help="One photo of the person.")],
+    district: District = None,
+    camera: Annotated[
+        list[str] | None, typer.Option("--camera", "-c", help="Only this camera; repeats.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Not earlier than, e.g. 2025-02-18 or 2025-02-18T12:30.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Not later than; a date means its end.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="How many sightings. [default: 20]")
+    ] = None,
+    person: Annotated[int | None, typer.Option(min=1, help="Which of several people in the photo.")] = None,
+    box: Annotated[str | None, typer.Option(help="Where the person is: x1,y1,x2,y2 in pixels.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write the report as one HTML file.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Rank the sightings most like the person in the photo, and tell what was not searched."""
+    from search.report import to_json
+
+    archive = _archive(home)
+    settings, districts = _settings(archive)
+    result = _search(
+        archive, settings, districts, photo=photo, names=district, cameras=camera, since=since, until=until,
+        top=top, person=person, box=box,
+    )  # fmt: skip
+    if html:
+        _write_report(html, result, districts)
+    if as_json:
+        _print_json(to_json(result))
+    else:
+        _print_result(result, districts)
+    return 1 if result.damaged else 0
+
+
+@app.command()
+@_command
+def districts(home: Home = None, as_json: Json = False) -> None:
+    """List the 25 districts of Seoul and which are active, with the source of that."""
+    from dataclasses import asdict
+
+    _, table = _settings(_archive(home))
+    if as_json:
+        _print_json({"districts": [asdict(row) for row in table.all]})
+        return
+    rows = [
+        [
+            row.slug,
+            row.name_ko,
+            row.name_en,
+            row.code,
+            "active" if row.active else "",
+            row.confidence,
+            row.source,
+        ]
+        for row in table.all
+    ]
+    _print_table(["name", "한글", "English", "code", "active", "confidence", "source"], rows)
+    _say(f"{len(table.active)} of {len(table.all)} active")
+
+
+@app.command()
+@_command
+def stats(home: Home = None, as_json: Json = False) -> None:
+    """What the archive holds."""
+    figures = _stats(_archive(home))
+    if as_json:
+        _print_json(figures)
+        return
+    _print_table(["", ""], [[name.replace("_", " "), str(value)] for name, value in figures.items()])
+
+
+@app.command()
+@_command
+def doctor(
+    home: Home = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every segment and compare checksums.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Check machine, models and archive, and say what to do about what is not well."""
+    from dataclasses import asdict
+
+    from indexer.health import examine
+
+    checks = list(examine(_archive(home), deep))
+    if as_json:
+        _print_json({"checks": [asdict(check) for check in checks]})
+    else:
+        _print_table(["check", "state", "detail"], [[c.name, c.state, c.detail] for c in checks])
+    return 3 if any(check.state == "failed" for check in checks) else 0
+
+
+@app.command()
+@_command
+def demo(
+    home: Annotated[Path, typer.Option(help="Folder for the demo's archive and report.")] = Path("reid-demo"),
+    as_json: Json = False,
+) -> int:
+    """Index the shipped clips, search for the missing person's photo, and compare with the truth."""
+    from indexer.catalogue import Catalogue
+    from indexer.clips import Given, find_clips
+    from search.demo import CAMERAS, FOOTAGE, PHOTO, Truth
+    from search.report import to_json
+
+    archive = _archive(home)
+    settings, districts = _settings(archive)
+    truth = Truth()
+    _say(f"Looking for: {truth.description}")
+    with Catalogue(archive, "create"):
+        _add_cameras(archive, CAMERAS)
+    report = _index(archive, settings, find_clips([FOOTAGE], Given(), districts))
+    _print_index(report, to_stderr=True)
+    result = _search(archive, settings, districts, photo=PHOTO, top=10)
+    judgement = truth.judge(result)
+    _write_report(archive.home / "report.html", result, districts)
+    if as_json:
+        _print_json({**to_json(result), "truth": {
+            "passed": [clip for _, clip in judgement.passed], "right_ranks": list(judgement.right_ranks),
+            "best_rank_by_clip": judgement.best_rank_by_clip,
+        }})  # fmt: skip
+    else:
+        _print_result(result, districts)
+        for camera, clip in judgement.passed:
+            rank = judgement.best_rank_by_clip.get(clip)
+            _say(
+                f"truth: walked past {camera}: "
+                + (f"found at rank {rank}" if rank else "NOT in the first 10")
+            )
+    found = len(judgement.best_rank_by_clip)
+    _say(
+        f"truth: {found} of {len(judgement.passed)} passages are in the first"
+        f" {len(result.sightings)} sightings"
+    )
+    return 0 if found and not report.failed else 1
+
+
+@models_app.command("list")
+@_command
+def models_list(home: Home = None, as_json: Json = False) -> None:
+    """List the models: built in, and added to this archive."""
+    from reid.models import known_models
+    from reid.weights import is_present
+
+    archive = _archive(home)
+    settings, _ = _settings(archive)
+    rows = [
+        {
+            "name": spec.name, "task": spec.task, "backend": spec.backend, "dimension": spec.dimension,
+            "licence": spec.licence, "training_data": spec.training_data, "origin": spec.origin,
+            "sha256": spec.sha256, "present": is_present(spec, archive.models),
+            "in_use": spec.name in (settings.detector, settings.embedder),
+        }
+        for spec in known_models(archive.models)
+    ]  # fmt: skip
+    if as_json:
+        _print_json({"models": rows})
+        return
+    shown = ["name", "task", "backend", "licence", "training_data", "in_use", "present"]
+    _print_table(
+        [name.replace("_", " ") for name in shown], [[_word(row[name]) for name in shown] for row in rows]
+    )
+
+
+@models_app.command("add")
+@_command
+def models_add(
+    files: Annotated[list[Path], typer.Argument(help="Weights: .onnx, .xml and .bin, .pth or .safetensors.")],
+    architecture: Annotated[
+        str | None, typer.Option("--as", help="Architecture of a torchreid checkpoint, e.g. osnet_ain_x1_0.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Copy model files into the archive; known ones are recognised by their sha256."""
+    from reid.models import add_model
+
+    archive = _archive(home)
+    added = [add_model(file, archive.models, architecture) for file in files]
+    if as_json:
+        _print_json({"added": [{"name": spec.name, "sha256": spec.sha256} for spec in added]})
+        return
+    for spec in dict.fromkeys(added):
+        _say(f'added {spec.name} ({spec.task}); use it with: {spec.task}or = "{spec.name}" in reid.toml')
+
+
+@cameras_app.command("add")
+@_command
+def cameras_add(
+    file: Annotated[
+        Path, typer.Argument(help="CSV: camera,name,district,latitude,longitude,clock_offset_s.")
+    ],
+    home: Home = None,
+) -> None:
+    """Register cameras, or correct registered ones; footage indexed before keeps its times."""
+    _add_cameras(_archive(home), file)
+
+
+@cameras_app.command("list")
+@_command
+def cameras_list(home: Home = None, as_json: Json = False) -> None:
+    """List the cameras of this archive."""
+    from dataclasses import asdict
+
+    rows = [asdict(camera) for _, camera in sorted(_snapshot(_archive(home)).cameras.items())]
+    if as_json:
+        _print_json({"cameras": rows})
+        return
+    names = ["id", "name", "district", "latitude", "longitude", "clock_offset_s"]
+    _print_table(
+        [name.replace("_", " ") for name in names], [[_word(row[name]) for name in names] for row in rows]
+    )
+
+
+def _archive(home: Path | None) -> ArchiveFiles:
+    from indexer.settings import home_folder
+
+    return home_folder(home)
+
+
+def _settings(archive: ArchiveFiles) -> tuple[Settings, Districts]:
+    from indexer.districts import load_districts
+    from indexer.settings import load_settings
+
+    settings = load_settings(archive)
+    return settings, load_districts(Path(settings.districts) if settings.districts else None)
+
+
+def _snapshot(archive: ArchiveFiles) -> Snapshot:
+    from indexer.catalogue import Catalogue
+
+    with Catalogue(archive) as catalogue:
+        return catalogue.snapshot()
+
+
+def _add_cameras(archive: ArchiveFiles, file: Path) -> None:
+    from indexer.cameras import read_cameras
+    from indexer.catalogue import Catalogue
+
+    _, districts = _settings(archive)
+    cameras = read_cameras(file, districts)
+    with Catalogue(archive, "write") as catalogue:
+        catalogue.put_cameras(cameras)
+    _say(f"{len(cameras)} cameras registered")
+
+
+def _index(archive: ArchiveFiles, settings: Settings, requests: list[Any]) -> IndexReport:
+    from indexer.indexing import index_clips
+    from indexer.pipeline import Pipeline, PipelineOptions
+    from indexer.progress import shown_progress
+    from reid.detector import load_detector
+    from reid.embedder import load_embedder
+
+    pipeline = Pipeline(
+        load_detector(settings.detector, archive.models),
+        load_embedder(settings.embedder, archive.models),
+        PipelineOptions(frames_per_second=settings.frames_per_second),
+    )
+    with shown_progress() as progress:
+        return index_clips(archive, requests, pipeline, progress)
+
+
+def _search(
+    archive: ArchiveFiles,
+    settings: Settings,
+    table: Districts,
+    *,
+    photo: Path,
+    names: list[str] | None = None,
+    cameras: list[str] | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    top: int | None = None,
+    person: int | None = None,
+    box: str | None = None,
+) -> SearchResult:
+    from indexer.times import milliseconds, parse_local
+    from reid.detector import load_detector
+    from reid.embedder import load_embedder
+    from search.filters import Filters
+    from search.query import read_query
+    from search.sightings import find_sightings
+
+    asked = [table.find(name).slug for name in names] if names else [row.slug for row in table.active]
+    filters = Filters(
+        tuple(dict.fromkeys(asked)),
+        tuple(dict.fromkeys(cameras or ())),
+        milliseconds(parse_local(since)) if since else None,
+        milliseconds(parse_local(until, until=True)) if until else None,
+    )
+    region = _parse_box(box) if box else None
+    embedder = load_embedder(settings.embedder, archive.models)
+    query: Query = read_query(
+        photo, load_detector(settings.detector, archive.models), embedder, person, region
+    )
+    return find_sightings(archive, query, embedder.spec, filters, top or settings.top)
+
+
+def _parse_box(text: str) -> Box:
+    try:
+        x1, y1, x2, y2 = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--box {text!r}: expected four numbers x1,y1,x2,y2, e.g. 120,40,260,410") from None
+    return x1, y1, x2, y2
+
+
+def _stats(archive: ArchiveFiles) -> dict[str, Any]:
+    from indexer.times import from_milliseconds, to_local_iso
+
+    snapshot = _snapshot(archive)
+    newest = max((clip.end_ms for clip in snapshot.clips), default=None)
+    return {
+        "home": str(archive.home),
+        "districts": len({district for district, _ in snapshot.cameras}),
+        "cameras": len(snapshot.cameras),
+        "clips": len(snapshot.clips),
+        "failed_clips": len(snapshot.failures),
+        "segments": len(snapshot.segments),
+        "tracklets": sum(entry.tracklets for entry in snapshot.segments),
+        "vectors": sum(entry.vectors for entry in snapshot.segments),
+        "bytes": sum(entry.bytes for entry in snapshot.segments),
+        "footage_s": round(sum(clip.footage_s for clip in snapshot.clips), 1),
+        "newest": to_local_iso(from_milliseconds(newest)) if newest is not None else None,
+    }
+
+
+def _index_json(report: IndexReport) -> dict[str, Any]:
+    return {
+        "done": [_clip_json(clip) for clip in report.done],
+        "skipped": [{"clip": path, "reason": reason} for path, reason in report.skipped],
+        "failed": [{"clip": c.path, "reason": c.reason, "message": c.message} for c in report.failed],
+        "warnings": list(report.warnings),
+        "tracklets": sum(clip.tracklets for clip in report.done),
+        "footage_s": round(report.footage_s, 3),
+        "seconds_taken": round(report.seconds_taken, 3),
+    }
+
+
+def _clip_json(clip: ClipDone) -> dict[str, Any]:
+    return {
+        "clip": clip.path,
+        "district": clip.district,
+        "camera": clip.camera,
+        "tracklets": clip.tracklets,
+        "footage_s": round(clip.footage_s, 3),
+        "frames_read": clip.frames_read,
+        "frames_corrupt": clip.frames_corrupt,
+        "warnings": list(clip.warnings),
+    }
+
+
+def _print_index(report: IndexReport, to_stderr: bool = False) -> None:
+    for warning in report.warnings:
+        _say(f"warning: {warning}")
+    for failed in report.failed:
+        _say(f"failed ({failed.reason}): {failed.message}")
+    tracklets = sum(clip.tracklets for clip in report.done)
+    typer.echo(
+        f"{len(report.done)} clips indexed, {len(report.skipped)} done before, {len(report.failed)} failed;"
+        f" {tracklets} tracklets from {report.footage_s:.0f} s of footage in {report.seconds_taken:.0f} s",
+        err=to_stderr,
+    )
+
+
+def _print_result(result: SearchResult, table: Districts) -> None:
+    from search.terminal import print_result
+
+    print_result(_console(), result, table)
+
+
+def _write_report(path: Path, result: SearchResult, table: Districts) -> None:
+    from indexer.durable import write_file
+    from search.report import to_html
+
+    write_file(path.absolute(), to_html(result, table).encode())
+    _say(f"report written to {path}")
+
+
+def _print_table(header: list[str], rows: list[list[str]]) -> None:
+    from rich.table import Table
+
+    shown = Table(*header)
+    for row in rows:
+        shown.add_row(*row)
+    _console().print(shown)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    return console
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Measures accuracy and speed: `python -m benchmarks NAME`. Results are kept in LOG.md."""

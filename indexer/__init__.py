@@ -1,0 +1,1 @@
+"""footage -> sealed shards. Knows time and place, not queries."""

@@ -1,0 +1,1 @@
+"""pixels -> detections, vectors. Knows no disk layout, no clock, no place."""

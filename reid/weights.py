@@ -73,6 +73,14 @@ def checked_path(spec: ModelSpec, file: ModelFile, models: Path | None) -> Path:
     return path
 
 
+def is_present(spec: ModelSpec, models: Path | None) -> bool:
+    """Are all files of the model there? Their bytes are not looked at."""
+    try:
+        return all(model_path(spec, file, models).is_file() for file in spec.files)
+    except ModelError:
+        return False
+
+
 def checked_paths(spec: ModelSpec, models: Path | None) -> list[Path]:
     """All files of the model, weights first, each checked. See `checked_path`."""
     return [checked_path(spec, file, models) for file in spec.files]

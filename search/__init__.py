@@ -1,0 +1,1 @@
+"""photo -> ranked sightings, with what was searched and what was not. Never writes a shard."""

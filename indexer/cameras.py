@@ -1,0 +1,137 @@
+"""Cameras: identity, place, and how far each clock is off.
+
+Owns the reading and checking of a camera list. Where cameras are kept is the catalogue's part; which
+clip belongs to which camera is the indexer's.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from indexer.districts import Districts, parse_place, read_table
+from reid.errors import InputError
+
+MAX_ID_LENGTH = 64
+MAX_CLOCK_OFFSET_S = 86_400.0
+
+_REQUIRED = ("camera", "district")
+_OPTIONAL = ("name", "latitude", "longitude", "clock_offset_s")
+_SHOWN_PROBLEMS = 10
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera.
+
+    Attributes:
+        id: what `check_camera_id` accepts; unique.
+        name: for people; may be empty.
+        district: slug.
+        latitude, longitude: degrees, WGS 84; both None when unknown.
+        clock_offset_s: seconds the camera's clock is ahead of true time.
+    """
+
+    id: str
+    name: str
+    district: str
+    latitude: float | None = None
+    longitude: float | None = None
+    clock_offset_s: float = 0.0
+
+    @classmethod
+    def unregistered(cls, camera_id: str, district: str) -> Camera:
+        """A camera known only from its footage: no name, no place, a clock taken as right.
+
+        Raises:
+            InputError: the id is not safe as a name.
+        """
+        return cls(check_camera_id(camera_id), "", district)
+
+    def true_time(self, shown: datetime) -> datetime:
+        """The true moment when this camera's clock shows `shown` (aware)."""
+        return shown - timedelta(seconds=self.clock_offset_s)
+
+
+def check_camera_id(camera_id: str) -> str:
+    """The id in composed Unicode, safe as the name of a key and of a file.
+
+    Raises:
+        InputError: empty, longer than 64 characters, begins with a dot, begins or ends with a blank, or
+            has a slash, backslash or control character.
+    """
+    composed = unicodedata.normalize("NFC", camera_id)
+    if not composed:
+        problem = "nothing"
+    elif len(composed) > MAX_ID_LENGTH:
+        problem = f"{len(composed)} characters"
+    elif composed != composed.strip():
+        problem = "a blank at an end"
+    elif composed.startswith("."):
+        problem = "a dot at the beginning"
+    elif any(letter in "/\\" or unicodedata.category(letter).startswith("C") for letter in composed):
+        problem = "a slash, backslash or control character"
+    else:
+        return composed
+    raise InputError(
+        f"camera id {camera_id!r}: expected 1 to {MAX_ID_LENGTH} letters, digits, spaces and signs without"
+        f" slashes, not beginning with a dot, got {problem}; rename the camera"
+    )
+
+
+def read_cameras(path: Path, districts: Districts) -> tuple[Camera, ...]:
+    """Read a camera list: CSV with the columns camera,district and name,latitude,longitude,clock_offset_s.
+
+    Raises:
+        InputError: the file is no such table, or lines cannot be used; all of them are listed (ids that
+            appear twice, unknown districts, places outside Korea or swapped, clock offsets that are no
+            number or more than a day).
+    """
+    cameras: dict[str, Camera] = {}
+    lines: dict[str, int] = {}
+    problems: list[str] = []
+    for line, row in read_table(path, _REQUIRED, _OPTIONAL):
+        try:
+            camera = _camera(row, districts)
+            if camera.id in cameras:
+                raise InputError(f"camera {camera.id!r} was already given in line {lines[camera.id]}")
+        except (InputError, ValueError) as error:
+            problems.append(f"line {line}: {error}")
+            continue
+        cameras[camera.id], lines[camera.id] = camera, line
+    if problems:
+        shown = problems[:_SHOWN_PROBLEMS]
+        more = [f"and {len(problems) - len(shown)} more"] if len(problems) > len(shown) else []
+        raise InputError(
+            "\n  ".join([f"{path}: correct {len(problems)} line(s), then try again", *shown, *more])
+        )
+    if not cameras:
+        raise InputError(f"{path}: expected one camera a line after the header, got none")
+    return tuple(cameras.values())
+
+
+def _camera(row: Mapping[str, str], districts: Districts) -> Camera:
+    latitude, longitude = row["latitude"], row["longitude"]
+    place = parse_place(latitude, longitude) if latitude or longitude else (None, None)
+    return Camera(
+        id=check_camera_id(row["camera"]),
+        name=row["name"],
+        district=districts.find(row["district"]).slug,
+        latitude=place[0],
+        longitude=place[1],
+        clock_offset_s=_clock_offset(row["clock_offset_s"]),
+    )
+
+
+def _clock_offset(text: str) -> float:
+    try:
+        seconds = float(text) if text else 0.0
+    except ValueError:
+        seconds = math.nan
+    if not abs(seconds) <= MAX_CLOCK_OFFSET_S:
+        raise ValueError(f"expected a clock offset in seconds of at most a day, got {text!r}")
+    return seconds

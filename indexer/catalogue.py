@@ -1,0 +1,224 @@
+"""The catalogue of an archive: cameras, clips, failures and sealed segments, in one LMDB file.
+
+Each change is one transaction: a clip is done exactly when its segments are recorded. Knows no pixels.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from indexer.cameras import Camera
+from indexer.durable import make_folder
+from indexer.keyvalue import KeyValueFile
+from indexer.ledger import ClipDone, ClipFailed, Fingerprint, unpack_done, unpack_failed
+from indexer.shard.files import ArchiveFiles
+from indexer.shard.manifest import Manifest
+from reid.errors import FormatError, ModelMismatchError, StorageError, storage_errors
+
+FORMAT_VERSION = 1
+_TABLES = ("meta", "cameras", "clips", "failures", "files", "segments")
+
+
+@dataclass(frozen=True)
+class SegmentEntry:
+    """What the catalogue knows of a sealed segment without opening it."""
+
+    segment: str
+    district: str
+    day: str
+    cameras: tuple[str, ...]
+    start_ms: int
+    end_ms: int
+    tracklets: int
+    vectors: int
+    bytes: int
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> SegmentEntry:
+        """The entry of a segment just sealed."""
+        return cls(
+            manifest.segment, manifest.district, manifest.day, manifest.cameras, manifest.start_ms,
+            manifest.end_ms, manifest.tracklets, manifest.vectors,
+            sum(seal.bytes for seal in manifest.files.values()),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All of the catalogue at one moment; later changes do not reach it.
+
+    Attributes:
+        embedder: sha256 of the model all vectors were made by; None while nothing is indexed.
+        cameras: by (district, camera id).
+        clips: indexed clips, oldest first.
+        failures: clips that could not be indexed.
+        segments: sealed segments, oldest first.
+    """
+
+    embedder: str | None
+    cameras: Mapping[tuple[str, str], Camera]
+    clips: tuple[ClipDone, ...]
+    failures: tuple[ClipFailed, ...]
+    segments: tuple[SegmentEntry, ...]
+
+
+class Catalogue:
+    """The catalogue, open. One process writes at a time (see `writer_lock`); any number read.
+
+    Args:
+        archive: whose catalogue.
+        mode: "create" makes archive and catalogue if need be; "write" and "read" need them there.
+
+    Raises:
+        StorageError: no archive there, or the disk refuses.
+        FormatError: written by a release with another format.
+        DamagedError: the file is not intact.
+    """
+
+    def __init__(self, archive: ArchiveFiles, mode: Literal["create", "write", "read"] = "read") -> None:
+        if mode != "create" and not archive.catalogue.exists():
+            raise StorageError(
+                f"{archive.home}: no archive there; create one with: reid init --home {archive.home}"
+            )
+        if mode == "create":
+            make_folder(archive.home)
+        with storage_errors(archive.catalogue):
+            self._file = KeyValueFile(archive.catalogue, _TABLES, "read" if mode == "read" else "write")
+        with self._file.read() as tables:
+            version = tables["meta"].get("format_version")
+        if version is None and mode == "create":
+            with self._file.write() as tables:
+                tables["meta"].put("format_version", FORMAT_VERSION)
+        elif version != FORMAT_VERSION:
+            self._file.close()
+            raise FormatError(
+                f"{archive.catalogue}: format version {version}, this release reads {FORMAT_VERSION};"
+                " use the release that wrote it, or index the footage into a new archive"
+            )
+
+    def snapshot(self) -> Snapshot:
+        """Everything, read in one transaction."""
+        with self._file.read() as tables:
+            cameras = [Camera(**value) for _, value in tables["cameras"].items()]
+            clips = [unpack_done(value) for _, value in tables["clips"].items()]
+            failures = tuple(unpack_failed(value) for _, value in tables["failures"].items())
+            segments = [
+                SegmentEntry(**{**value, "cameras": tuple(value["cameras"])})
+                for _, value in tables["segments"].items()
+            ]
+            embedder = tables["meta"].get("embedder")
+        return Snapshot(
+            embedder=embedder,
+            cameras={(camera.district, camera.id): camera for camera in cameras},
+            clips=tuple(sorted(clips, key=lambda clip: (clip.start_ms, clip.sha256))),
+            failures=failures,
+            segments=tuple(sorted(segments, key=lambda entry: (entry.start_ms, entry.segment))),
+        )
+
+    def put_cameras(self, cameras: Iterable[Camera]) -> None:
+        """Add or replace cameras."""
+        with self._file.write() as tables:
+            for camera in cameras:
+                tables["cameras"].put(f"{camera.district}/{camera.id}", asdict(camera))
+
+    def known_sha256(self, path: Path, fingerprint: Fingerprint) -> str | None:
+        """The sha256 computed earlier of the same unchanged file, or None."""
+        with self._file.read() as tables:
+            value = tables["files"].get(str(path))
+        if value and (value["size"], value["modified_ns"]) == (fingerprint.size, fingerprint.modified_ns):
+            return str(value["sha256"])
+        return None
+
+    def clip(self, sha256: str) -> ClipDone | None:
+        """The ledger's row of an indexed clip, or None."""
+        with self._file.read() as tables:
+            value = tables["clips"].get(sha256)
+        return None if value is None else unpack_done(value)
+
+    def bind_embedder(self, sha256: str, name: str) -> None:
+        """Fix the archive's model on first use.
+
+        Raises:
+            ModelMismatchError: the archive holds vectors of another model.
+        """
+        with self._file.write() as tables:
+            bound = tables["meta"].get("embedder")
+            if bound is None:
+                tables["meta"].put("embedder", sha256)
+            elif bound != sha256:
+                raise ModelMismatchError(
+                    f"this archive was indexed with embedder {bound[:12]}…, not with {name} ({sha256[:12]}…);"
+                    " vectors of two models cannot be compared: set that embedder in reid.toml, or index"
+                    " into another archive with --home"
+                )
+
+    def record_done(
+        self, clip: ClipDone, fingerprint: Fingerprint, camera: Camera, manifests: Iterable[Manifest]
+    ) -> None:
+        """Mark a clip done and make its segments part of the archive, in one transaction."""
+        with self._file.write() as tables:
+            for manifest in manifests:
+                tables["segments"].put(manifest.segment, asdict(SegmentEntry.of(manifest)))
+            key = f"{camera.district}/{camera.id}"
+            if tables["cameras"].get(key) is None:
+                tables["cameras"].put(key, asdict(camera))
+            tables["clips"].put(clip.sha256, clip.pack())
+            tables["files"].put(clip.path, {**asdict(fingerprint), "sha256": clip.sha256})
+            tables["failures"].delete(clip.path)
+
+    def record_seen(self, path: Path, fingerprint: Fingerprint, sha256: str) -> None:
+        """Remember that this file is a clip that was indexed under another name."""
+        with self._file.write() as tables:
+            tables["files"].put(str(path), {**asdict(fingerprint), "sha256": sha256})
+            tables["failures"].delete(str(path))
+
+    def record_failure(self, failed: ClipFailed) -> None:
+        """Add a failed clip, or count one more try of it."""
+        with self._file.write() as tables:
+            before: dict[str, Any] | None = tables["failures"].get(failed.path)
+            tries = 1 if before is None else before["tries"] + 1
+            tables["failures"].put(failed.path, {**failed.pack(), "tries": tries})
+
+    def close(self) -> None:
+        """Unmap the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def writer_lock(archive: ArchiveFiles) -> Iterator[None]:
+    """Hold the archive for writing; released by the system even when the process is killed.
+
+    Raises:
+        StorageError: another process holds it (its number is told), or the disk refuses.
+    """
+    with storage_errors(archive.lock):
+        descriptor = os.open(archive.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 64).decode(errors="replace").strip() or "unknown"
+            raise StorageError(
+                f"{archive.home} is being written by process {holder}; wait for it to end, or stop it"
+            ) from None
+        with storage_errors(archive.lock):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)

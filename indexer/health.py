@@ -1,0 +1,137 @@
+"""Is this machine, and this archive, fit for the work? Looks only; changes nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Literal
+
+from indexer.catalogue import Catalogue, Snapshot
+from indexer.settings import load_settings
+from indexer.shard.files import ArchiveFiles
+from indexer.shard.reader import Segment
+from reid.errors import ArchiveError, ReidError
+from reid.models import find_model
+from reid.weights import checked_paths
+
+State = Literal["ok", "warning", "failed"]
+
+_LITTLE_SPACE = 5 << 30  # bytes
+_EARLIEST_SANE_YEAR = 2025
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: what it is, how it stands, and what to do if it is not well."""
+
+    name: str
+    state: State
+    detail: str
+
+
+def examine(archive: ArchiveFiles, deep: bool = False) -> Iterator[Check]:
+    """Look at machine, models and archive, one check after the other.
+
+    Args:
+        deep: also read every byte of every segment and compare checksums.
+    """
+    yield _python()
+    yield _clock()
+    yield from _extras()
+    yield from _models(archive)
+    yield _space(archive)
+    yield from _archive(archive, deep)
+
+
+def _python() -> Check:
+    versions = ", ".join(
+        f"{name} {metadata.version(name)}"
+        for name in ("torch", "torchvision", "faiss-cpu", "opencv-python", "av")
+    )
+    cores = len(os.sched_getaffinity(0))
+    return Check("machine", "ok", f"Python {sys.version.split()[0]}, {cores} cores, {versions}")
+
+
+def _clock() -> Check:
+    now = datetime.now(UTC)
+    if now.year < _EARLIEST_SANE_YEAR:
+        return Check("clock", "failed", f"the clock says {now:%Y-%m-%d}; set it, or footage counts as future")
+    return Check("clock", "ok", f"{now:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _extras() -> Iterator[Check]:
+    for module, extra in (("onnxruntime", "onnx"), ("openvino", "openvino")):
+        if importlib.util.find_spec(module):
+            yield Check(f"extra {extra}", "ok", f"{module} {metadata.version(module)}")
+        else:
+            hint = f"not installed; only needed for such models: pip install 'reid-search[{extra}]'"
+            yield Check(f"extra {extra}", "ok", hint)
+
+
+def _models(archive: ArchiveFiles) -> Iterator[Check]:
+    try:
+        settings = load_settings(archive)
+    except ReidError as error:
+        yield Check("settings", "failed", str(error))
+        return
+    yield Check("settings", "ok", str(archive.settings) if archive.settings.exists() else "defaults")
+    for task, name in (("detect", settings.detector), ("embed", settings.embedder)):
+        try:
+            spec = find_model(name, "detect" if task == "detect" else "embed", archive.models)
+            checked_paths(spec, archive.models)
+            yield Check(f"model {name}", "ok", f"sha256 {spec.sha256[:12]}… as registered")
+        except ReidError as error:
+            yield Check(f"model {name}", "failed", str(error))
+
+
+def _space(archive: ArchiveFiles) -> Check:
+    folder = archive.home
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    state: State = "warning" if free < _LITTLE_SPACE else "ok"
+    if not os.access(folder, os.W_OK):
+        return Check("disk", "failed", f"{folder}: no permission to write; check who owns it")
+    return Check("disk", state, f"{free / 1e9:.1f} GB free at {folder}")
+
+
+def _archive(archive: ArchiveFiles, deep: bool) -> Iterator[Check]:
+    if not archive.catalogue.exists():
+        yield Check("archive", "warning", f"none at {archive.home}; create one with: reid init")
+        return
+    try:
+        with Catalogue(archive) as catalogue:
+            snapshot = catalogue.snapshot()
+    except ArchiveError as error:
+        yield Check("archive", "failed", str(error))
+        return
+    yield Check(
+        "archive", "ok", f"{archive.home}: {len(snapshot.clips)} clips, {len(snapshot.segments)} segments"
+    )
+    yield _segments(archive, snapshot, deep)
+    if snapshot.failures:
+        newest = snapshot.failures[-1]
+        yield Check(
+            "clips", "warning", f"{len(snapshot.failures)} could not be indexed, e.g. {newest.message}"
+        )
+
+
+def _segments(archive: ArchiveFiles, snapshot: Snapshot, deep: bool) -> Check:
+    bad = []
+    for entry in snapshot.segments:
+        try:
+            segment = Segment.open(archive.segment(entry.district, entry.day, entry.segment).folder)
+            if deep:
+                segment.verify()
+        except ArchiveError as error:
+            bad.append(str(error))
+    how = "checksums compared" if deep else "sizes and counts compared; --deep compares checksums"
+    if bad:
+        return Check("segments", "failed", f"{len(bad)} of {len(snapshot.segments)} damaged: {bad[0]}")
+    return Check("segments", "ok", f"{len(snapshot.segments)} sound ({how})")

@@ -1,0 +1,147 @@
+"""Small durable tables: LMDB with msgpack values.
+
+The only module that imports lmdb and msgpack. Knows transactions, not what is stored.
+Keys are text; values are anything msgpack can hold (bytes, str, int, float, lists, maps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import lmdb
+import msgpack
+
+from reid.errors import ArchiveError, DamagedError, StorageError
+
+Mode = Literal["write", "read", "sealed"]
+
+_MAP_SIZE = 1 << 36  # address space only: the file grows with its content
+
+
+class Table:
+    """One named table inside a transaction."""
+
+    def __init__(self, transaction: lmdb.Transaction, handle: Any) -> None:
+        self._transaction = transaction
+        self._handle = handle
+
+    def get(self, key: str) -> Any | None:
+        """The value of `key`, or None."""
+        data = self._transaction.get(key.encode(), db=self._handle)
+        return None if data is None else msgpack.unpackb(data)
+
+    def put(self, key: str, value: Any) -> None:
+        """Store `value` under `key`, replacing what was there."""
+        self._transaction.put(key.encode(), msgpack.packb(value), db=self._handle)
+
+    def delete(self, key: str) -> bool:
+        """Remove `key`; False if it was not there."""
+        return bool(self._transaction.delete(key.encode(), db=self._handle))
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """All pairs in key order."""
+        for key, data in self._transaction.cursor(db=self._handle):
+            yield bytes(key).decode(), msgpack.unpackb(data)
+
+    def __len__(self) -> int:
+        return int(self._transaction.stat(self._handle)["entries"])
+
+
+class KeyValueFile:
+    """One LMDB file with named tables.
+
+    Args:
+        path: the file.
+        tables: names of its tables.
+        mode: "write" creates the file if need be; "read" reads beside a writer; "sealed" maps a file
+            that never changes, without locks.
+
+    Raises:
+        StorageError: missing (unless "write"), no permission, disk full.
+        DamagedError: not an LMDB file.
+    """
+
+    def __init__(self, path: Path, tables: Sequence[str], mode: Mode = "write") -> None:
+        self.path = path
+        writes, sealed = mode == "write", mode == "sealed"
+        with lmdb_errors(path):
+            self._environment = lmdb.open(
+                str(path), map_size=path.stat().st_size if sealed else _MAP_SIZE, subdir=False,
+                readonly=not writes, lock=not sealed, max_dbs=len(tables), create=writes,
+            )  # fmt: skip
+            try:
+                self._handles = {
+                    name: self._environment.open_db(name.encode(), create=writes) for name in tables
+                }
+            except BaseException:
+                self._environment.close()
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[dict[str, Table]]:
+        """The tables by name, in one consistent snapshot."""
+        with lmdb_errors(self.path), self._environment.begin() as transaction:
+            yield {name: Table(transaction, handle) for name, handle in self._handles.items()}
+
+    @contextmanager
+    def write(self) -> Iterator[dict[str, Table]]:
+        """The tables by name, in one transaction: all of it on disk at the end, or nothing."""
+        with lmdb_errors(self.path), self._environment.begin(write=True) as transaction:
+            yield {name: Table(transaction, handle) for name, handle in self._handles.items()}
+
+    def close(self) -> None:
+        """Unmap the file; use afterwards is an error."""
+        self._environment.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def lmdb_errors(path: Path) -> Iterator[None]:
+    """Turn LMDB's errors about `path` into ours.
+
+    Raises:
+        StorageError: disk full, no permission, read-only, missing.
+        DamagedError: the file's content is not what LMDB wrote.
+    """
+    try:
+        yield
+    except (
+        lmdb.CorruptedError,
+        lmdb.InvalidError,
+        lmdb.PageNotFoundError,
+        lmdb.VersionMismatchError,
+    ) as error:
+        raise DamagedError(
+            f"{path}: expected an intact LMDB file ({error}); restore it from a backup"
+        ) from None
+    except (lmdb.DiskError, lmdb.MapFullError) as error:
+        raise StorageError(f"{path}: the disk is full ({error}); free space and run again") from None
+    except (lmdb.ReadonlyError, lmdb.LockError) as error:
+        raise StorageError(f"{path}: cannot be written ({error}); check the folder's permissions") from None
+    except FileNotFoundError:
+        raise StorageError(f"{path}: no such file; create the archive with: reid init") from None
+    except lmdb.Error as error:
+        text = str(error)
+        if "No space left" in text or "quota" in text or "Input/output" in text:
+            # LMDB reports a write cut short by a full disk as an input/output error
+            raise StorageError(
+                f"{path}: the disk is full or failing ({text}); free space, run again"
+            ) from None
+        if "denied" in text or "Read-only" in text or "not permitted" in text:
+            raise StorageError(f"{path}: no permission ({text}); check who owns the folder") from None
+        if "No such file" in text:
+            raise StorageError(f"{path}: no such file; create the archive with: reid init") from None
+        if isinstance(error, (lmdb.BadTxnError, lmdb.BadValsizeError, lmdb.KeyExistsError)):
+            raise
+        raise ArchiveError(f"{path}: LMDB failed ({text}); run reid doctor") from None

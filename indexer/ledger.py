@@ -1,0 +1,132 @@
+"""What became of each clip: the rows of the ledger and how a file is recognised.
+
+Knows clips and reasons; the catalogue stores the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from reid.errors import FootageError
+from reid.weights import sha256_of
+
+
+@dataclass(frozen=True)
+class ClipDone:
+    """A clip that was indexed.
+
+    Attributes:
+        sha256: of the file; the key of the ledger.
+        path: where it lay.
+        district, camera: where it was recorded.
+        start_ms, end_ms: true time of its first and last frame read, milliseconds since 1970 UTC
+            (the camera's clock offset is already taken off).
+        start_source: "given" (option or list), "name" or "container".
+        detector, embedder: sha256 of the models.
+        frames_read, frames_sampled, frames_corrupt: counts; the clip was decoded in spite of the last.
+        tracklets, vectors: counts.
+        segments: names of the segments that hold them.
+        warnings: what was odd, for people.
+        seconds_taken: wall-clock seconds of the indexing.
+    """
+
+    sha256: str
+    path: str
+    district: str
+    camera: str
+    start_ms: int
+    end_ms: int
+    start_source: str
+    detector: str
+    embedder: str
+    frames_read: int
+    frames_sampled: int
+    frames_corrupt: int
+    tracklets: int
+    vectors: int
+    segments: tuple[str, ...]
+    warnings: tuple[str, ...]
+    seconds_taken: float
+
+    @property
+    def footage_s(self) -> float:
+        """Seconds of footage in the clip."""
+        return (self.end_ms - self.start_ms) / 1000
+
+    def pack(self) -> dict[str, Any]:
+        """Plain values for the table."""
+        return asdict(self)
+
+
+def unpack_done(value: Mapping[str, Any]) -> ClipDone:
+    """The row packed by `ClipDone.pack`."""
+    return ClipDone(**{**value, "segments": tuple(value["segments"]), "warnings": tuple(value["warnings"])})
+
+
+@dataclass(frozen=True)
+class ClipFailed:
+    """A clip that could not be indexed; the ledger keys it by path, since its bytes may be nothing.
+
+    Attributes:
+        path: where it lies.
+        district, camera: where it was recorded, None if that is what was unclear.
+        start_ms: its start, milliseconds since 1970 UTC, None if unknown.
+        reason: a short stable word.
+        message: for people.
+        tries: how often it was tried.
+    """
+
+    path: str
+    district: str | None
+    camera: str | None
+    start_ms: int | None
+    reason: str
+    message: str
+    tries: int = 1
+
+    def pack(self) -> dict[str, Any]:
+        """Plain values for the table."""
+        return asdict(self)
+
+
+def unpack_failed(value: Mapping[str, Any]) -> ClipFailed:
+    """The row packed by `ClipFailed.pack`."""
+    return ClipFailed(**value)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Size and modification time of a file: unchanged means its sha256 need not be computed again."""
+
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Fingerprint:
+        """The fingerprint of the file now.
+
+        Raises:
+            FootageError: missing, not a file, or no permission.
+        """
+        try:
+            status = path.stat()
+        except OSError as error:
+            reason = "missing" if isinstance(error, FileNotFoundError) else "no_permission"
+            raise FootageError(reason, f"{path}: cannot be opened ({error.strerror})") from None
+        return cls(status.st_size, status.st_mtime_ns)
+
+
+def clip_sha256(path: Path) -> str:
+    """Hex sha256 of the clip's bytes.
+
+    Raises:
+        FootageError: it cannot be read.
+    """
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else "no_permission"
+        raise FootageError(reason, f"{path}: cannot be read ({error.strerror})") from None

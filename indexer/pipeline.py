@@ -1,0 +1,138 @@
+"""One clip from pixels to tracklets: decode, detect, embed, track, pool.
+
+Owns the order of the steps and the batching. Knows no disk layout and no calendar: times are seconds
+since the clip's first frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from indexer.tracker import Track, Tracker, TrackerOptions
+from indexer.tracklets import Sample, TrackCollector, TrackletOptions, TrackSummary
+from indexer.video import Frame, ReadReport, open_clip
+from reid.boxes import Detections
+from reid.detector import Detector
+from reid.embedder import Embedder
+from reid.images import crop, sharpness
+from reid.quality import crop_quality
+
+_BATCH = 8  # frames decoded ahead: enough for the detector's batches, little memory even at 4K
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """How a clip is looked at.
+
+    Attributes:
+        frames_per_second: how many frames of each second of footage are looked at.
+        tracker, tracklets: see there.
+    """
+
+    frames_per_second: float = 5.0
+    tracker: TrackerOptions = field(default_factory=TrackerOptions)
+    tracklets: TrackletOptions = field(default_factory=TrackletOptions)
+
+
+@dataclass(frozen=True)
+class ClipContent:
+    """What one clip gave.
+
+    Attributes:
+        people: one summary per person's passage, by first appearance.
+        width, height: of its frames, pixels.
+        sampled: frames looked at.
+        report: what the decoder met.
+    """
+
+    people: tuple[TrackSummary, ...]
+    width: int
+    height: int
+    sampled: int
+    report: ReadReport
+
+
+class Pipeline:
+    """A detector and an embedder with the steps between them; reusable over clips."""
+
+    def __init__(self, detector: Detector, embedder: Embedder, options: PipelineOptions) -> None:
+        self.detector = detector
+        self.embedder = embedder
+        self.options = options
+
+    def run(self, path: Path, progress: Callable[[float], None] = lambda seconds: None) -> ClipContent:
+        """Find everybody in a clip.
+
+        Args:
+            path: the clip.
+            progress: told the seconds of footage done so far, now and then.
+
+        Raises:
+            FootageError: no frame of it can be decoded.
+        """
+        follower = _Follower(self.options)
+        with open_clip(path) as clip:
+            width, height, sampled = clip.width, clip.height, 0
+            for frames in _batches(clip.frames(self.options.frames_per_second), _BATCH):
+                for frame, found in zip(frames, self._detect(frames), strict=True):
+                    follower.follow(frame, found, self.embedder)
+                sampled += len(frames)
+                progress(frames[-1].time_s)
+            report = clip.report()
+        return ClipContent(follower.people(), width, height, sampled, report)
+
+    def _detect(self, frames: list[Frame]) -> list[Detections]:
+        return self.detector.detect([frame.picture for frame in frames])
+
+
+class _Follower:
+    """The people of one clip while it is read."""
+
+    def __init__(self, options: PipelineOptions) -> None:
+        self._options = options
+        self._tracker = Tracker(options.tracker)
+        self._open: dict[int, TrackCollector] = {}
+        self._done: list[TrackSummary] = []
+
+    def follow(self, frame: Frame, found: Detections, embedder: Embedder) -> None:
+        """Take the next frame's people."""
+        crops = [crop(frame.picture, box) for box in found.boxes]
+        vectors = embedder.embed(crops)
+        numbers = self._tracker.update(frame.time_s, found, vectors)
+        height, width = frame.picture.shape[:2]
+        crisp = np.array([sharpness(picture) for picture in crops], np.float32)
+        quality = crop_quality(found, crisp, width, height)
+        for row, number in enumerate(numbers):
+            if number >= 0:
+                sample = Sample(frame.time_s, found.boxes[row], float(quality[row]), vectors[row])
+                self._collector(int(number)).add(sample, crops[row])
+        self._finish(self._tracker.finished())
+
+    def people(self) -> tuple[TrackSummary, ...]:
+        """Everybody, after the last frame."""
+        self._finish(self._tracker.flush())
+        return tuple(sorted(self._done, key=lambda person: (person.start_s, person.end_s)))
+
+    def _collector(self, number: int) -> TrackCollector:
+        if number not in self._open:
+            self._open[number] = TrackCollector(self._options.tracklets)
+        return self._open[number]
+
+    def _finish(self, tracks: Iterable[Track]) -> None:
+        for track in tracks:
+            first, *others = [self._open.pop(number) for number in track.numbers]
+            for other in others:
+                first.absorb(other)
+            if track.is_sure:
+                self._done.append(first.summary())
+
+
+def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    iterator = iter(frames)
+    while batch := list(islice(iterator, size)):
+        yield batch

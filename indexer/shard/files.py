@@ -1,0 +1,74 @@
+"""The names inside a segment's folder and inside the archive; no other module spells a path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SegmentFiles:
+    """The files of one segment folder."""
+
+    folder: Path
+    MANIFEST = "manifest.json"
+    VECTORS = "vectors.f16"
+    COLUMNS = "columns.npz"
+    RECORDS = "records.lmdb"
+    CONTENT = (VECTORS, COLUMNS, RECORDS)
+
+    @property
+    def manifest(self) -> Path:
+        """Counts and checksums, written last."""
+        return self.folder / self.MANIFEST
+
+    @property
+    def vectors(self) -> Path:
+        """(N, D) float16 rows."""
+        return self.folder / self.VECTORS
+
+    @property
+    def columns(self) -> Path:
+        """One value per row for filters."""
+        return self.folder / self.COLUMNS
+
+    @property
+    def records(self) -> Path:
+        """Tracklet records and thumbnails."""
+        return self.folder / self.RECORDS
+
+
+@dataclass(frozen=True)
+class ArchiveFiles:
+    """The files of an archive, `$REID_HOME`."""
+
+    home: Path
+
+    @property
+    def settings(self) -> Path:
+        """The operator's settings."""
+        return self.home / "reid.toml"
+
+    @property
+    def catalogue(self) -> Path:
+        """Cameras, clips, failures, segments."""
+        return self.home / "catalogue.lmdb"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that writes."""
+        return self.home / "writer.lock"
+
+    @property
+    def models(self) -> Path:
+        """Models the operator added."""
+        return self.home / "models"
+
+    @property
+    def staging(self) -> Path:
+        """Unfinished segments; whatever lies here belongs to a run that was stopped."""
+        return self.home / "staging"
+
+    def segment(self, district: str, day: str, segment: str) -> SegmentFiles:
+        """The folder of a sealed segment."""
+        return SegmentFiles(self.home / "shards" / district / day / segment)

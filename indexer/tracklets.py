@@ -1,0 +1,159 @@
+"""From the detections of one track to one tracklet: up to three vectors and the best crop.
+
+Owns how samples are collected, weighted and pooled. Knows no disk and no camera; times are seconds
+since the clip's first frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.images import Picture
+
+Vectors = NDArray[np.float32]
+"""(N, D) float32 rows of length 1."""
+
+
+@dataclass(frozen=True)
+class TrackletOptions:
+    """How a track becomes a tracklet.
+
+    Attributes:
+        most_vectors: at most this many vectors describe one tracklet.
+        new_view: a further vector is kept when its cosine with all kept ones is below this: another
+            side of the body or another light.
+        most_samples: bound on the samples kept of a track; beyond it every other one is dropped.
+    """
+
+    most_vectors: int = 3
+    new_view: float = 0.8
+    most_samples: int = 256
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One detection of a track.
+
+    Attributes:
+        time_s: seconds since the clip's first frame.
+        box: (4,) float32 `[x1, y1, x2, y2]` pixels of the frame.
+        quality: 0..1, see `reid.quality`.
+        vector: (D,) float32, length 1.
+    """
+
+    time_s: float
+    box: NDArray[np.float32]
+    quality: float
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TrackSummary:
+    """What is kept of one person's passage through a clip.
+
+    Attributes:
+        start_s, end_s: first and last detection, seconds since the clip's first frame.
+        best: the sample of the best crop.
+        crop: the best crop's picture.
+        vectors: (K, D) float32 unit rows, most detections first, K between 1 and `most_vectors`.
+        weights: (K,) float32, the share of the track's quality each vector stands for; sums to 1.
+        detections: how many detections the track had.
+    """
+
+    start_s: float
+    end_s: float
+    best: Sample
+    crop: Picture
+    vectors: Vectors
+    weights: NDArray[np.float32]
+    detections: int
+
+
+class TrackCollector:
+    """Gathers the samples of one track with bounded memory; only the best crop's pixels are kept."""
+
+    def __init__(self, options: TrackletOptions) -> None:
+        self._options = options
+        self._samples: list[Sample] = []
+        self._stride = 1
+        self._detections = 0
+        self._start_s = float("inf")
+        self._end_s = float("-inf")
+        self._best: Sample | None = None
+        self._crop: Picture | None = None
+
+    def add(self, sample: Sample, crop: Picture) -> None:
+        """Take one more detection; `crop` is copied only if it is the best so far."""
+        if self._best is None or sample.quality > self._best.quality:
+            self._best, self._crop = sample, crop.copy()
+        if self._detections % self._stride == 0:
+            self._samples.append(sample)
+        self._detections += 1
+        self._start_s = min(self._start_s, sample.time_s)
+        self._end_s = max(self._end_s, sample.time_s)
+        self._thin()
+
+    def absorb(self, other: TrackCollector) -> None:
+        """Take over all of `other`: the tracker found that both are one person."""
+        self._samples = sorted(self._samples + other._samples, key=lambda sample: sample.time_s)
+        self._detections += other._detections
+        self._start_s = min(self._start_s, other._start_s)
+        self._end_s = max(self._end_s, other._end_s)
+        if self._best is None or (other._best is not None and other._best.quality > self._best.quality):
+            self._best, self._crop = other._best, other._crop
+        self._thin()
+
+    def _thin(self) -> None:
+        while len(self._samples) > self._options.most_samples:
+            self._samples = self._samples[::2]
+            self._stride *= 2
+
+    def summary(self) -> TrackSummary:
+        """Pool what was gathered; needs at least one sample."""
+        if self._best is None or self._crop is None:
+            raise ValueError("expected at least one sample, got none")
+        vectors = np.stack([sample.vector for sample in self._samples])
+        quality = np.array([sample.quality for sample in self._samples], np.float32)
+        pooled, weights = pool_views(vectors, quality, self._options)
+        return TrackSummary(
+            self._start_s, self._end_s, self._best, self._crop, pooled, weights, self._detections
+        )
+
+
+def pool_views(
+    vectors: Vectors, quality: NDArray[np.float32], options: TrackletOptions
+) -> tuple[Vectors, NDArray[np.float32]]:
+    """Quality-weighted mean vectors of the different views in a track.
+
+    Views are seeded by farthest-point sampling among the better half of the samples (Gonzalez 1985),
+    then every sample joins its nearest seed.
+
+    Args:
+        vectors: (N, D) float32 unit rows, N at least 1.
+        quality: (N,) float32, 0..1.
+        options: how many views and how different.
+
+    Returns:
+        (K, D) float32 unit rows and their (K,) weights, heaviest first.
+    """
+    weight = np.maximum(quality, 1e-3)
+    seeds = [int(np.argmax(weight))]
+    good = weight >= np.median(weight)
+    while len(seeds) < options.most_vectors:
+        nearest = (vectors @ vectors[seeds].T).max(axis=1)
+        nearest[~good] = 1.0
+        farthest = int(np.argmin(nearest))
+        if nearest[farthest] >= options.new_view:
+            break
+        seeds.append(farthest)
+    member = np.argmax(vectors @ vectors[seeds].T, axis=1)
+    sums = np.stack(
+        [(weight[member == i, None] * vectors[member == i]).sum(axis=0) for i in range(len(seeds))]
+    )
+    shares = np.array([weight[member == i].sum() for i in range(len(seeds))]) / weight.sum()
+    order = np.argsort(-shares, kind="stable")
+    pooled = sums[order] / np.linalg.norm(sums[order], axis=1, keepdims=True)
+    return np.asarray(pooled, np.float32), np.asarray(shares[order], np.float32)

@@ -1,0 +1,460 @@
+"""Clips: decoding frames with exact times, and finding out when a clip began.
+
+The only module that imports PyAV. Chosen over OpenCV's VideoCapture, which is as fast but ends a clip at
+its first damaged packet, gives no times where timestamps are absent, and writes to the terminal
+(`python -m benchmarks decoding`). Knows no camera, no district and no disk layout.
+"""
+
+from __future__ import annotations
+
+import math
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, NamedTuple, cast
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from indexer.timeline import MAX_JUMP_S, Timeline
+from indexer.times import SEOUL, moment_in_name
+from reid.errors import FootageError, InputError
+from reid.images import Picture, resize, rotate
+
+# Only what recorders write: FFmpeg also "plays" text files, pictures and playlists that name other files.
+_FORMATS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,mjpeg,asf,flv,mxf,dhav,ogg,ivf,obu,wtv,rm,nut"
+)
+_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+
+_TOLERANCE_S = 0.001
+"""Matroska and FLV round timestamps to milliseconds: a frame this early still counts as on time."""
+_FALLBACK_RATE = 25.0
+_MAX_DURATION_S = 30 * 86_400.0
+_SEEK_MARGINS_S = (0.0, 10.0, 60.0)
+_OLDEST = datetime(2005, 1, 1, tzinfo=UTC)  # clocks that were never set show 1904, 1970 or 2000
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame.
+
+    Attributes:
+        index: 0-based number in the stream; after a seek the nearest number by the average rate.
+        time_s: seconds since the clip's first frame, from the presentation timestamp.
+        picture: (H, W, 3) uint8 BGR, upright, the same size throughout a clip.
+    """
+
+    index: int
+    time_s: float
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """What one pass over a clip met.
+
+    Attributes:
+        frames_decoded: frames the decoder gave, sampled or not.
+        frames_corrupt: of these, frames the decoder marked as damaged.
+        packets_corrupt: packets that were damaged or gave no frame.
+        times_repaired: frames whose timestamp was absent, went backwards or jumped by more than an hour.
+        last_time_s: time of the last frame decoded; 0 when there was none.
+        truncated: the file ends before the end that its header promises, or reading it failed there.
+        warnings: the same in sentences, for people.
+    """
+
+    frames_decoded: int = 0
+    frames_corrupt: int = 0
+    packets_corrupt: int = 0
+    times_repaired: int = 0
+    last_time_s: float = 0.0
+    truncated: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class _Moment(NamedTuple):
+    number: int
+    time_s: float
+    decoded: av.VideoFrame
+
+
+class _Pass:
+    """One reading of a file from front to back, with what it met."""
+
+    def __init__(self, path: Path, timeline: Timeline) -> None:
+        self.timeline = timeline
+        self.container = _open_container(path)
+        try:
+            self.stream = _video_stream(path, self.container)
+        except FootageError:
+            self.container.close()
+            raise
+        # With frame threads, how many damaged packets and last frames are lost depends on the cores.
+        self.stream.thread_type = "SLICE"
+        self.decoded = self.corrupt = self.packets_corrupt = self.resized = 0
+        self.last_s = 0.0
+        self.failure = ""
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """All frames that can be decoded, in order of presentation; damage is counted, never raised."""
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except IndexError:  # PyAV meets a stream that began later; demuxing again goes on behind it
+                packets = self.container.demux(self.stream)
+                continue
+            except (av.FFmpegError, OSError) as error:
+                self.failure = error.strerror or str(error)
+                packet = None
+            decoded = self._decode(packet)
+            for frame in decoded:
+                self.decoded += 1
+                self.corrupt += frame.is_corrupt
+                yield frame
+            if packet is None:
+                return
+
+    def _decode(self, packet: av.Packet[VideoStream] | None) -> list[av.VideoFrame]:
+        """The frames that `packet` completes; None drains the decoder."""
+        damaged = packet is not None and packet.is_corrupt
+        frames: list[av.VideoFrame] = []
+        try:
+            frames = self.stream.codec_context.decode(packet)
+        except av.EOFError:  # drained already
+            pass
+        except (av.FFmpegError, OSError):
+            damaged = True
+        self.packets_corrupt += damaged
+        return frames
+
+    def seek(self, moment_s: float) -> bool:
+        """Go to a key frame near a presentation time in seconds; whether the file allows it."""
+        try:
+            self.container.seek(round(moment_s * av.time_base))
+        except (av.FFmpegError, OSError):
+            return False
+        return True
+
+    def close(self) -> None:
+        self.container.close()
+
+
+class Clip:
+    """One readable clip. Made by `open_clip`; use it in a `with` block, which closes the file.
+
+    Attributes:
+        path: the file.
+        width, height: pixels, upright.
+        average_rate: frames a second, on average.
+        duration_s: seconds from first to last frame as the file says; None if it does not.
+        container_start: start in the container's metadata, aware UTC; None if absent or implausible.
+        codec: FFmpeg's name of the codec.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._open: set[_Pass] = set()
+        self._report = ReadReport()
+        first_pass = _Pass(path, Timeline(0.0, 0.0))
+        try:
+            stream = first_pass.stream
+            first = next(first_pass.frames(), None)
+            if first is None:
+                raise FootageError(
+                    "no_frames",
+                    f"{path}: no frame can be decoded (codec {stream.codec_context.name}); the recording is"
+                    " damaged or incomplete, export it again",
+                )
+            self.codec = stream.codec_context.name
+            self.height, self.width = _to_picture(first).shape[:2]
+            self._step_s, self.average_rate = _rates(path, stream, first)
+            self._seekable = first.pts is not None
+            self._zero_s = _zero(stream, first)
+            self.duration_s = _duration(first_pass.container, stream, self._zero_s)
+            self.container_start = _container_start(first_pass.container, stream)
+        finally:
+            first_pass.close()
+
+    def __enter__(self) -> Clip:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for running in list(self._open):
+            self._close(running)
+
+    def frames(self, rate: float | None = None, start_s: float = 0.0) -> Iterator[Frame]:
+        """The clip's frames in order of time, each call reading anew. Damage is survived: see `report`.
+
+        Args:
+            rate: at most so many frames a second: of each interval of 1/rate seconds, counted from the
+                clip's beginning, the first frame. None: every frame. Other frames are decoded (later
+                ones need them) but not converted.
+            start_s: begin at this time; sampling begins with the first whole interval after it.
+
+        Raises:
+            InputError: a rate that is not positive, a start that is not a number.
+            FootageError: the file can no longer be opened.
+        """
+        if rate is not None and not 0 < rate < math.inf:
+            raise InputError(f"expected a rate of frames a second above 0, got {rate}")
+        _check_time(start_s)
+        return self._read(rate, start_s)
+
+    def frame_at(self, time_s: float, *, from_start: bool = False) -> Frame:
+        """The frame shown at `time_s`: the last one not later, or the first of the clip.
+
+        Args:
+            time_s: seconds since the clip's first frame, as in `Frame.time_s`.
+            from_start: read from the beginning instead of seeking. Slow, but right also for clips whose
+                times were repaired (`ReadReport.times_repaired`), where seeking meets the wrong place.
+
+        Raises:
+            InputError: the time is not a number.
+            FootageError: the file can no longer be opened, or gives no frame.
+        """
+        _check_time(time_s)
+        running, moments = self._begin(0.0 if from_start else time_s)
+        try:
+            found: _Moment | None = None
+            for moment in moments:
+                if found is not None and moment.time_s > time_s + _TOLERANCE_S:
+                    break
+                found = moment
+            if found is None:
+                raise FootageError("no_frames", f"{self.path}: no frame can be decoded any more")
+            return self._frame(running, found)
+        finally:
+            self._close(running)
+
+    def report(self) -> ReadReport:
+        """What the newest pass of `frames` met; complete once that iterator is exhausted or closed."""
+        return self._report
+
+    def _read(self, rate: float | None, start_s: float) -> Iterator[Frame]:
+        running, moments = self._begin(start_s)
+        due = start_s if rate is None else math.ceil((start_s - _TOLERANCE_S) * rate) / rate
+        ended = False
+        try:
+            for moment in moments:
+                if moment.time_s < due - _TOLERANCE_S:
+                    continue
+                if rate is not None:
+                    due = (math.floor((moment.time_s + _TOLERANCE_S) * rate) + 1) / rate
+                yield self._frame(running, moment)
+            ended = True
+        finally:
+            self._report = self._sum_up(running, ended)
+            self._close(running)
+
+    def _begin(self, start_s: float) -> tuple[_Pass, Iterator[_Moment]]:
+        """A new pass and its moments, from a key frame not later than `start_s` where seeking finds one."""
+        for margin_s in _SEEK_MARGINS_S if self._seekable else ():
+            if start_s <= margin_s:
+                break
+            running = self._new_pass()
+            if running.seek(self._zero_s + start_s - margin_s):
+                moments = self._timed(running, sought=True)
+                first = next(moments, None)
+                if first is not None and first.time_s <= start_s + _TOLERANCE_S:
+                    return running, chain([first], moments)
+            self._close(running)
+        running = self._new_pass()
+        return running, self._timed(running)
+
+    def _timed(self, running: _Pass, sought: bool = False) -> Iterator[_Moment]:
+        skipped = 0
+        for count, decoded in enumerate(running.frames()):
+            running.last_s = running.timeline.place(_presented_s(decoded))
+            if sought and count == 0:
+                skipped = round(running.last_s * self.average_rate)
+            yield _Moment(skipped + count, running.last_s, decoded)
+
+    def _frame(self, running: _Pass, moment: _Moment) -> Frame:
+        picture = _to_picture(moment.decoded)
+        if picture.shape[:2] != (self.height, self.width):
+            running.resized += 1
+            picture = resize(picture, self.width, self.height)
+        return Frame(moment.number, moment.time_s, picture)
+
+    def _new_pass(self) -> _Pass:
+        running = _Pass(self.path, Timeline(self._zero_s, self._step_s))
+        self._open.add(running)
+        return running
+
+    def _close(self, running: _Pass) -> None:
+        self._open.discard(running)
+        running.close()
+
+    def _sum_up(self, running: _Pass, ended: bool) -> ReadReport:
+        missing_s = 0.0
+        if ended and self.duration_s is not None and running.timeline.last_raw_s is not None:
+            missing_s = self.duration_s - running.timeline.last_raw_s - self._step_s
+        slack_s = max(1.0, 2.5 / self.average_rate)
+        truncated = bool(running.failure) or missing_s > slack_s
+        counted = (
+            (running.packets_corrupt, "damaged packet(s)"),
+            (running.corrupt, "damaged frame(s)"),
+            (running.timeline.repaired, "timestamp(s) absent or out of order, repaired from the frame rate"),
+            (running.resized, f"frame(s) of another size, scaled to {self.width} x {self.height}"),
+        )
+        warnings = [f"{count} {what}" for count, what in counted if count]
+        if truncated:
+            promised = f" of {self.duration_s:.1f} s" if missing_s > slack_s else ""
+            because = f" ({running.failure})" if running.failure else ""
+            warnings.append(f"the recording ends after {running.last_s:.1f} s{promised}{because}")
+        return ReadReport(
+            running.decoded, running.corrupt, running.packets_corrupt, running.timeline.repaired,
+            running.last_s, truncated, tuple(warnings),
+        )  # fmt: skip
+
+
+def open_clip(path: Path) -> Clip:
+    """Open a clip and decode its first frame.
+
+    Raises:
+        FootageError: with reason "missing", "no_permission", "unreadable" (the disk failed), "empty",
+            "not_video" (a folder, another kind of file, sound only), "no_frames" (damaged or cut off so
+            that nothing can be decoded) or "broken_timestamps" (no timestamps and no frame rate).
+    """
+    return Clip(path)
+
+
+def clip_start(
+    path: Path, container_start: datetime | None
+) -> tuple[datetime, Literal["name", "container"]] | None:
+    """When the clip began on its camera's clock, aware UTC, and where that is known from.
+
+    The file's name wins over the container: recorders name files by their beginning, while the
+    container's creation time is often the time of the export.
+    """
+    named = moment_in_name(path.name)
+    if named is not None:
+        return named, "name"
+    return None if container_start is None else (container_start, "container")
+
+
+def _open_container(path: Path) -> InputContainer:
+    beginning = _read_beginning(path)
+    try:
+        # Recorders write names in old encodings into the metadata.
+        return av.open(f"file:{path}", options=dict(_OPTIONS), metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError):
+        if beginning[4:8] == b"ftyp":
+            raise FootageError(
+                "no_frames",
+                f"{path}: an MP4 without readable index, as a recorder leaves it when it is cut off before"
+                " the end; export it again",
+            ) from None
+        raise FootageError(
+            "not_video", f"{path}: expected a video, got another kind of file or one damaged at the beginning"
+        ) from None
+
+
+def _read_beginning(path: Path) -> bytes:
+    """The first bytes; refuses what is no readable file before FFmpeg sees it."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            kind = "a folder" if path.is_dir() else "a device or pipe"
+            raise FootageError("not_video", f"{path}: expected a video file, got {kind}")
+        with path.open("rb") as file:
+            beginning = file.read(16)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise FootageError("missing", f"{path}: no such file; check the path") from None
+    except PermissionError:
+        raise FootageError("no_permission", f"{path}: no permission to read; check who owns it") from None
+    except OSError as error:
+        raise FootageError(
+            "unreadable", f"{path}: cannot be read ({error.strerror}); check disk and path"
+        ) from None
+    if not beginning:
+        raise FootageError("empty", f"{path}: the file is empty (0 bytes); copy it again")
+    return beginning
+
+
+def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+    """The largest stream of moving pictures."""
+    moving = [
+        stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
+    ]
+    if not moving:
+        raise FootageError("not_video", f"{path}: expected moving pictures, got a file without (sound only?)")
+    # PyAV gives a stream of a codec that FFmpeg does not know no codec context.
+    streams = [stream for stream in moving if stream.codec_context is not None]
+    if not streams:
+        raise FootageError("no_frames", f"{path}: the codec is unknown or its name damaged; export it as H.264")
+    return max(streams, key=lambda stream: stream.width * stream.height)
+
+
+def _to_picture(decoded: av.VideoFrame) -> Picture:
+    # threads=1: starting FFmpeg's scaling threads for each frame takes longer than the conversion.
+    picture = decoded.reformat(format="bgr24", threads=1).to_ndarray()
+    return rotate(cast(Picture, picture), -decoded.rotation)
+
+
+def _presented_s(decoded: av.VideoFrame) -> float | None:
+    if decoded.pts is None or decoded.time_base is None:
+        return None
+    return float(decoded.pts * decoded.time_base)
+
+
+def _rates(path: Path, stream: VideoStream, first: av.VideoFrame) -> tuple[float, float]:
+    """Seconds a frame, and frames a second on average."""
+    rates = [float(rate) for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate) if rate]
+    plausible = [rate for rate in rates if 0.01 <= rate <= 1000]
+    if not plausible and first.pts is None:
+        raise FootageError("broken_timestamps", f"{path}: no timestamps and no frame rate; export it again")
+    usual = plausible[0] if plausible else _FALLBACK_RATE
+    average = float(stream.average_rate or 0)
+    # Without timestamps the average is a guess of FFmpeg's, the usual rate comes from the codec.
+    return 1 / usual, average if 0.01 <= average <= 1000 and first.pts is not None else usual
+
+
+def _zero(stream: VideoStream, first: av.VideoFrame) -> float:
+    """Presentation time of the clip's beginning: earlier than `first` if frames before it are damaged."""
+    first_s = _presented_s(first) or 0.0
+    if stream.start_time is None or stream.time_base is None:
+        return first_s
+    start_s = float(stream.start_time * stream.time_base)
+    return start_s if 0 <= first_s - start_s <= MAX_JUMP_S else first_s
+
+
+def _duration(container: InputContainer, stream: VideoStream, zero_s: float) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        duration_s = float(stream.duration * stream.time_base)
+    elif container.duration is not None:
+        duration_s = container.duration / av.time_base
+        if container.format.name.startswith("matroska"):  # counts from 0, not from the first frame
+            duration_s -= min(zero_s, duration_s)
+    else:
+        return None
+    return duration_s if 0 < duration_s <= _MAX_DURATION_S else None
+
+
+def _container_start(container: InputContainer, stream: VideoStream) -> datetime | None:
+    for key in ("com.apple.quicktime.creationdate", "creation_time", "date"):
+        for metadata in (container.metadata, stream.metadata):
+            text = metadata.get(key, "")
+            try:
+                moment = datetime.fromisoformat(text)
+            except ValueError:
+                continue
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=SEOUL)  # AVI: the recorder's wall clock
+            if ":" in text and _OLDEST < moment < datetime.now(UTC) + timedelta(days=1):
+                return moment.astimezone(UTC)
+    return None
+
+
+def _check_time(time_s: float) -> None:
+    if not math.isfinite(time_s):
+        raise InputError(f"expected a time in seconds, got {time_s}")

@@ -1,0 +1,41 @@
+"""Opens the runtime of an embedder: which framework, which network, which arithmetic.
+
+Owns what each embedder's builder means. Knows no crop and no models folder; `embedder.py` feeds the
+runtime, `models.py` tries one before it accepts a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from reid.networks.checkpoints import fold_batch_norms, load_strictly
+from reid.networks.osnet import BUILDERS
+from reid.networks.rnet import RNet
+from reid.registry import ModelSpec
+from reid.runtimes import Runtime
+from reid.runtimes.onnx import OnnxRuntime
+from reid.runtimes.openvino import OpenVinoRuntime
+from reid.runtimes.pytorch import TorchRuntime
+
+_NETWORKS: dict[str, Callable[[], nn.Module]] = {"rnet": RNet, **BUILDERS}
+
+
+def open_embedding(spec: ModelSpec, paths: Sequence[Path]) -> Runtime:
+    """The runtime that turns batches into vectors, (N, `spec.dimension`) float32, not of unit length.
+
+    Args:
+        paths: the model's files, weights first, their sha256 already checked.
+
+    Raises:
+        ModelError: a file is unreadable or does not fit the architecture.
+        MissingExtraError: the model needs onnxruntime or openvino, which is not installed.
+    """
+    if spec.backend == "onnx":
+        return OnnxRuntime(paths[0])
+    if spec.backend == "openvino":
+        return OpenVinoRuntime(*paths)
+    network = fold_batch_norms(load_strictly(_NETWORKS[spec.builder](), paths[0]))
+    return TorchRuntime(network, bfloat16=True)

@@ -1,0 +1,94 @@
+"""Scans the segments in scope for the rows most like the query. The only module that imports faiss.
+
+Exact: every row in scope is compared at the precision it is stored in. Knows no photo and no person.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.shard.reader import Segment
+from search.filters import Filters
+
+_CHUNK_ROWS = 65_536  # 64 MB of float32 at 256 dimensions: bounds memory whatever a segment's size
+
+
+@dataclass(frozen=True)
+class Hit:
+    """The best match of one tracklet.
+
+    Attributes:
+        score: cosine of the query with the nearest of the tracklet's vectors, -1..1.
+        segment: position of the segment in the list that was scanned.
+        tracklet: position of the tracklet in its segment.
+        start_ms: when the tracklet starts; orders equal scores.
+    """
+
+    score: float
+    segment: int
+    tracklet: int
+    start_ms: int
+
+
+def scan(
+    segments: Sequence[Segment], vectors: NDArray[np.float32], filters: Filters, top: int
+) -> tuple[list[Hit], int]:
+    """The `top` best tracklets over all segments, best first, and how many rows were compared.
+
+    Args:
+        segments: open segments.
+        vectors: (Q, D) float32 unit rows; a tracklet's score is its best over all of them.
+        filters: which rows count.
+        top: how many tracklets, at least 1.
+    """
+    best: dict[tuple[int, int], Hit] = {}
+    compared = 0
+    for number, segment in enumerate(segments):
+        for chunk in _row_chunks(segment, filters):
+            compared += len(chunk)
+            rows = np.ascontiguousarray(segment.vectors[chunk], np.float32)
+            for score, row in _nearest(rows, vectors, _enough_rows(segment, chunk, top)):
+                tracklet = int(segment.columns.tracklet[chunk[row]])
+                before = best.get((number, tracklet))
+                if before is None or score > before.score:
+                    start = int(segment.columns.start[chunk[row]])
+                    best[number, tracklet] = Hit(score, number, tracklet, start)
+        if len(best) > 4 * top:
+            best = {(hit.segment, hit.tracklet): hit for hit in _first(best.values(), top)}
+    return _first(best.values(), top), compared
+
+
+def _first(hits: Iterable[Hit], top: int) -> list[Hit]:
+    return heapq.nsmallest(top, hits, key=lambda hit: (-hit.score, hit.start_ms, hit.segment, hit.tracklet))
+
+
+def _row_chunks(segment: Segment, filters: Filters) -> Iterator[NDArray[np.intp]]:
+    rows = filters.rows(segment)
+    if rows is None:
+        rows = np.arange(len(segment.vectors))
+    for start in range(0, len(rows), _CHUNK_ROWS):
+        yield rows[start : start + _CHUNK_ROWS]
+
+
+def _enough_rows(segment: Segment, chunk: NDArray[np.intp], top: int) -> int:
+    """So many best rows are sure to hold the `top` best tracklets: one tracklet owns only a few."""
+    most = int(np.bincount(segment.columns.tracklet[chunk]).max()) if len(chunk) else 1
+    return min(top * most, len(chunk))
+
+
+def _nearest(
+    rows: NDArray[np.float32], vectors: NDArray[np.float32], count: int
+) -> Iterator[tuple[float, int]]:
+    """(score, row) of the `count` best rows of each query vector."""
+    if count == 0:
+        return
+    scores, found = faiss.knn(vectors, rows, count, metric=faiss.METRIC_INNER_PRODUCT)
+    for score, row in zip(scores.ravel(), found.ravel(), strict=True):
+        if row >= 0:
+            yield float(score), int(row)

@@ -1,0 +1,133 @@
+"""From a photo to a query: who is looked for, and as which vector.
+
+Owns the choice of the person in the photo. Knows no archive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.boxes import Detections, area, clip
+from reid.detector import Detector
+from reid.embedder import Embedder
+from reid.errors import InputError
+from reid.images import Picture, crop, fit_within, read_photo
+
+Box = tuple[float, float, float, float]
+"""`[x1, y1, x2, y2]` pixels of the photo."""
+
+_SURE = 0.5  # below this a detection in a photo is no person worth offering
+_DETECTION_SIDE = 1280  # pixels; a phone's 12 megapixels add time, not people
+_SMALL = 64  # pixels; a lower person carries little to recognise
+
+
+@dataclass(frozen=True)
+class Query:
+    """Whom to look for.
+
+    Attributes:
+        photo: the photo's path as given.
+        picture: the decoded photo.
+        people: boxes of the people found in it, largest first; numbered from 1 for the user.
+        person_box: the part that is used.
+        vectors: (1, D) float32 unit rows.
+        warnings: what the reader must know about the choice.
+    """
+
+    photo: str
+    picture: Picture
+    people: tuple[Box, ...]
+    person_box: Box
+    vectors: NDArray[np.float32]
+    warnings: tuple[str, ...]
+
+
+def read_query(
+    path: Path,
+    detector: Detector,
+    embedder: Embedder,
+    person: int | None = None,
+    box: Box | None = None,
+) -> Query:
+    """Decode a photo, choose the person and embed the crop.
+
+    Args:
+        path: the photo.
+        person: which of the people found, 1 is the largest; None: the largest.
+        box: use this part of the photo instead of looking for people.
+
+    Raises:
+        PhotoError: the photo cannot be used.
+        InputError: a person or box that is not in the photo, or both given.
+    """
+    if person is not None and box is not None:
+        raise InputError("--person and --box exclude each other; give one of them")
+    picture = read_photo(path)
+    people: tuple[Box, ...] = ()
+    warnings: list[str] = []
+    if box is not None:
+        chosen = _checked_box(box, picture)
+    else:
+        people = _people(picture, detector)
+        chosen, warnings = _choose(people, person, picture)
+    if chosen[3] - chosen[1] < _SMALL:
+        warnings.append(
+            f"the person is only {chosen[3] - chosen[1]:.0f} pixels high; below {_SMALL} hardly anybody is"
+            " told apart: use a larger photo"
+        )
+    vectors = embedder.embed([crop(picture, np.array(chosen, np.float32))])
+    return Query(str(path), picture, people, chosen, vectors, tuple(warnings))
+
+
+def _people(picture: Picture, detector: Detector) -> tuple[Box, ...]:
+    small = fit_within(picture, _DETECTION_SIDE, _DETECTION_SIDE)
+    found: Detections = detector.detect([small])[0]
+    boxes = found.boxes[found.scores >= _SURE] * (picture.shape[1] / small.shape[1])
+    boxes = clip(boxes, picture.shape[1], picture.shape[0])
+    order = np.argsort(-area(boxes), kind="stable")
+    return tuple(_as_box(boxes[row]) for row in order)
+
+
+def _choose(people: tuple[Box, ...], person: int | None, picture: Picture) -> tuple[Box, list[str]]:
+    if person is not None:
+        if not 1 <= person <= len(people):
+            found = f"{len(people)} people were found" if people else "nobody was found"
+            raise InputError(f"--person {person}: {found} in the photo; use --box x1,y1,x2,y2 to say where")
+        return people[person - 1], []
+    if not people:
+        whole = (0.0, 0.0, float(picture.shape[1]), float(picture.shape[0]))
+        return whole, [
+            "nobody was found in the photo, so the whole picture is used; say where the person is with"
+            " --box x1,y1,x2,y2"
+        ]
+    if len(people) > 1:
+        listed = "; ".join(
+            f"{number}: {','.join(f'{edge:.0f}' for edge in box)}" for number, box in enumerate(people, 1)
+        )
+        return people[0], [
+            f"{len(people)} people are in the photo ({listed}); number 1, the largest, was taken: choose"
+            " another with --person N or --box x1,y1,x2,y2"
+        ]
+    return people[0], []
+
+
+def _checked_box(box: Box, picture: Picture) -> Box:
+    height, width = picture.shape[:2]
+    x1, y1, x2, y2 = box
+    if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+        raise InputError(
+            f"--box {','.join(f'{edge:g}' for edge in box)}: expected x1<x2 within 0..{width} and y1<y2"
+            f" within 0..{height} (the photo is {width} x {height} pixels)"
+        )
+    if x2 - x1 < 4 or y2 - y1 < 8:
+        raise InputError(f"--box is {x2 - x1:g} x {y2 - y1:g} pixels; at least 4 x 8 are needed")
+    return box
+
+
+def _as_box(box: NDArray[np.float32]) -> Box:
+    x1, y1, x2, y2 = (round(float(edge), 1) for edge in box)
+    return x1, y1, x2, y2

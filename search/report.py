@@ -1,0 +1,153 @@
+"""Shows a result: as JSON for machines, as one self-contained HTML page for people and paper.
+
+Owns wording and layout. Computes nothing that is not in the result.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from indexer.coverage import Coverage
+from indexer.districts import Districts
+from indexer.times import from_milliseconds, to_local_iso
+from reid.images import crop, encode_jpeg, fit_within
+from search.sightings import SearchResult, Sighting
+
+CAUTION = "A score is likeness, not identity: a person must compare the pictures."
+CAUTION_KO = "점수는 닮은 정도일 뿐 동일인이라는 뜻이 아닙니다. 반드시 사람이 사진을 비교해야 합니다."
+
+REASONS_KO = {
+    "no footage": "영상 없음",
+    "failed clip": "읽지 못한 영상",
+    "damaged segment": "손상된 색인",
+    "no camera in district": "등록된 카메라 없는 구",
+    "unknown camera": "등록되지 않은 카메라",
+}
+
+
+def local_time(milliseconds: int) -> str:
+    """`2025-11-03 16:02:11`, Asia/Seoul, from milliseconds since 1970 UTC."""
+    return to_local_iso(from_milliseconds(milliseconds))[:19].replace("T", " ")
+
+
+def duration(sighting: Sighting) -> str:
+    """Length of a sighting: `7 s` or `2 min 05 s`."""
+    seconds = round((sighting.record.end_ms - sighting.record.start_ms) / 1000)
+    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60:02d} s"
+
+
+def camera_time(hours: float) -> str:
+    """Camera-time in words that never round something to nothing: hours, minutes or seconds."""
+    if hours >= 1:
+        return f"{hours:,.1f} h"
+    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.1f} s"
+
+
+def searched_share(coverage: Coverage) -> float:
+    """Searched part of the asked camera-time, 0..1; 0 when nothing was asked."""
+    return (
+        coverage.searched_camera_hours / coverage.asked_camera_hours if coverage.asked_camera_hours else 0.0
+    )
+
+
+def percent(share: float) -> str:
+    """`37 %`; never `0 %` for something and never `100 %` for less than all."""
+    if 0 < share < 0.01:
+        return "under 1 %"
+    return f"{min(share * 100, 99) if share < 1 else 100:.0f} %"
+
+
+def to_json(result: SearchResult) -> dict[str, Any]:
+    """The contract of `reid search --json`; see docs/contracts.md."""
+    return {
+        "query": {
+            "photo": result.query.photo,
+            "person_box": list(result.query.person_box),
+            "people": [list(box) for box in result.query.people],
+            "warnings": list(result.query.warnings),
+        },
+        "sightings": [_sighting_json(sighting) for sighting in result.sightings],
+        "coverage": _coverage_json(result.coverage),
+        "damaged": [{"segment": name, "reason": reason} for name, reason in result.damaged],
+        "plan": "exact",
+        "model": result.model,
+        "segments": list(result.segments),
+        "vectors_compared": result.rows,
+        "timing_ms": {step: round(value, 2) for step, value in result.timing_ms.items()},
+    }
+
+
+def _sighting_json(sighting: Sighting) -> dict[str, Any]:
+    record = sighting.record
+    return {
+        "rank": sighting.rank,
+        "id": record.id,
+        "score": round(sighting.score, 4),
+        "probability": None,
+        "district": sighting.district,
+        "camera": record.camera,
+        "camera_name": sighting.camera_name,
+        "start": _iso(record.start_ms),
+        "end": _iso(record.end_ms),
+        "best_time": _iso(record.best_ms),
+        "box": list(record.box),
+        "clip": record.path,
+        "clip_offset_s": record.best_offset_s,
+    }
+
+
+def _coverage_json(coverage: Coverage) -> dict[str, Any]:
+    return {
+        "since": _iso(coverage.since_ms),
+        "until": _iso(coverage.until_ms),
+        "cameras": coverage.cameras,
+        "asked_camera_hours": round(coverage.asked_camera_hours, 5),
+        "searched_camera_hours": round(coverage.searched_camera_hours, 5),
+        "missing": [
+            {
+                "reason": gap.reason,
+                "camera_hours": None if gap.camera_hours is None else round(gap.camera_hours, 5),
+                "where": list(gap.where),
+            }
+            for gap in coverage.missing
+        ],
+    }
+
+
+def _iso(milliseconds: int) -> str:
+    return to_local_iso(from_milliseconds(milliseconds))
+
+
+def to_html(result: SearchResult, districts: Districts) -> str:
+    """The report as one HTML page: pictures inside, no script, nothing loaded from anywhere."""
+    environment = Environment(
+        loader=PackageLoader("search"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(
+        local_time=local_time, camera_time=camera_time, percent=percent, jpeg=_data_uri, duration=duration
+    )
+    person = crop(result.query.picture, np.array(result.query.person_box, np.float32))
+    return environment.get_template("report.html.j2").render(
+        result=result,
+        coverage=result.coverage,
+        share=searched_share(result.coverage),
+        districts={district.slug: district for district in districts.all},
+        asked=[districts.find(slug) for slug in result.filters.districts],
+        person=encode_jpeg(fit_within(person, 320, 480)),
+        made=_iso(round(datetime.now(UTC).timestamp()) * 1000),
+        version=metadata.version("reid-search"),
+        caution=CAUTION,
+        caution_ko=CAUTION_KO,
+        reasons_ko=REASONS_KO,
+    )
+
+
+def _data_uri(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

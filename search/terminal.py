@@ -1,0 +1,68 @@
+"""Shows a result in a terminal. Owns the table and the closing lines about what was searched."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from indexer.coverage import Coverage
+from indexer.districts import Districts
+from search.report import camera_time, duration, local_time, percent, searched_share
+from search.sightings import SearchResult
+
+_SHOWN_PLACES = 4
+
+
+def print_result(console: Console, result: SearchResult, districts: Districts) -> None:
+    """The table of sightings, then always what was searched and what was not."""
+    for warning in result.query.warnings:
+        console.print(f"note: {warning}", style="yellow", highlight=False)
+    if result.sightings:
+        console.print(_table(result, districts))
+    else:
+        console.print("No tracklet in what was searched.", style="bold")
+    print_coverage(console, result.coverage)
+    for name, reason in result.damaged:
+        console.print(f"damaged segment {name}: {reason}", style="red", highlight=False)
+    console.print(
+        f"Compared {result.rows:,} vectors in {len(result.segments)} segments, exact. A score is likeness,"
+        " not identity.",
+        highlight=False,
+    )
+
+
+def _table(result: SearchResult, districts: Districts) -> Table:
+    table = Table(title="Sightings, most alike first", title_justify="left", title_style="bold")
+    table.add_column("rank", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("camera", overflow="fold")
+    table.add_column("district")
+    table.add_column("local time (KST)", no_wrap=True)
+    table.add_column("duration", justify="right")
+    table.add_column("id", style="dim", no_wrap=True)
+    for sighting in result.sightings:
+        district = districts.find(sighting.district)
+        camera = sighting.record.camera
+        if sighting.camera_name != camera:
+            camera = f"{camera} {sighting.camera_name}"
+        table.add_row(
+            str(sighting.rank), f"{sighting.score:.3f}", camera, f"{district.name_ko} {district.slug}",
+            local_time(sighting.record.start_ms), duration(sighting), sighting.record.id,
+        )  # fmt: skip
+    return table
+
+
+def print_coverage(console: Console, coverage: Coverage) -> None:
+    """What was searched and what was not, one line each."""
+    asked, searched = camera_time(coverage.asked_camera_hours), camera_time(coverage.searched_camera_hours)
+    console.print(
+        f"Searched {searched} of {asked} of camera time ({percent(searched_share(coverage))}):"
+        f" {coverage.cameras} cameras, {local_time(coverage.since_ms)} to {local_time(coverage.until_ms)}.",
+        style="bold",
+        highlight=False,
+    )
+    for gap in coverage.missing:
+        amount = "length unknown" if gap.camera_hours is None else camera_time(gap.camera_hours)
+        more = len(gap.where) - _SHOWN_PLACES
+        places = ", ".join(gap.where[:_SHOWN_PLACES]) + (f" and {more} more" if more > 0 else "")
+        console.print(f"Not searched: {gap.reason}, {amount} ({places})", style="yellow", highlight=False)

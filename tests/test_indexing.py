@@ -1,0 +1,319 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.cameras import Camera
+from indexer.catalogue import Catalogue, Snapshot, writer_lock
+from indexer.clips import ClipRequest, Given, find_clips
+from indexer.districts import load_districts
+from indexer.indexing import IndexReport, index_clips
+from indexer.pipeline import Pipeline
+from indexer.shard.files import ArchiveFiles
+from indexer.shard.reader import Segment
+from indexer.times import from_milliseconds, milliseconds
+from reid.errors import InputError, ModelMismatchError, StorageError
+from tests.world import NOW, Walk, fake_pipeline, write_scene
+
+START = datetime(2025, 2, 18, 3, 34, tzinfo=UTC)
+RED_AND_BLUE = [Walk("red", 0, 29), Walk("blue", 5, 29, lane=1)]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> ArchiveFiles:
+    return ArchiveFiles(tmp_path / "archive")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_scene(tmp_path / "clip.mp4", RED_AND_BLUE)
+
+
+def request(path: Path, camera: str = "SP-1", start: datetime | None = START) -> ClipRequest:
+    return ClipRequest(path, "songpa", camera, start)
+
+
+def run(archive: ArchiveFiles, *requests: ClipRequest, pipeline: Pipeline | None = None) -> IndexReport:
+    return index_clips(archive, requests, pipeline or fake_pipeline(), now=lambda: NOW)
+
+
+def snapshot(archive: ArchiveFiles) -> Snapshot:
+    with Catalogue(archive) as catalogue:
+        return catalogue.snapshot()
+
+
+def contents(archive: ArchiveFiles) -> list[object]:
+    """Everything that a search could see, without what differs between runs."""
+    found: list[object] = []
+    seen = snapshot(archive)
+    for entry in seen.segments:
+        segment = Segment.open(archive.segment(entry.district, entry.day, entry.segment).folder)
+        segment.verify()
+        records = segment.read(list(range(segment.manifest.tracklets)))
+        found.append((entry.segment, np.asarray(segment.vectors).tobytes(), records))
+    found.append([(clip.sha256, clip.segments, clip.tracklets) for clip in seen.clips])
+    on_disk = {path.name for path in (archive.home / "shards").glob("*/*/*")}
+    assert {entry.segment for entry in seen.segments} <= on_disk
+    return found
+
+
+def test_two_people_become_two_tracklets(archive: ArchiveFiles, clip: Path) -> None:
+    report = run(archive, request(clip))
+    assert [c.tracklets for c in report.done] == [2]
+    assert not report.failed
+    [entry] = snapshot(archive).segments
+    assert (entry.district, entry.day, entry.tracklets) == ("songpa", "2025-02-18", 2)
+    segment = Segment.open(archive.segment(entry.district, entry.day, entry.segment).folder)
+    (first, thumbnail), _ = segment.read([0, 1])
+    assert from_milliseconds(first.start_ms) == START
+    assert thumbnail.startswith(b"\xff\xd8")
+    assert np.allclose(np.linalg.norm(segment.vectors.astype(np.float32), axis=1), 1, atol=2e-3)
+
+
+def test_a_second_run_adds_nothing(archive: ArchiveFiles, clip: Path) -> None:
+    run(archive, request(clip))
+    before = contents(archive)
+    report = run(archive, request(clip))
+    assert (len(report.done), len(report.skipped)) == (0, 1)
+    assert contents(archive) == before
+
+
+def test_a_renamed_copy_is_not_indexed_twice(archive: ArchiveFiles, clip: Path, tmp_path: Path) -> None:
+    run(archive, request(clip))
+    copy = Path(shutil.copy(clip, tmp_path / "renamed.mp4"))
+    report = run(archive, request(copy, camera="SP-2"))
+    assert len(report.skipped) == 1
+    assert "SP-1" in report.warnings[0]
+    assert len(snapshot(archive).clips) == 1
+
+
+def test_a_changed_file_under_the_same_name_is_indexed(archive: ArchiveFiles, clip: Path) -> None:
+    run(archive, request(clip))
+    write_scene(clip, [Walk("green", 0, 29)])
+    report = run(archive, request(clip, start=START + timedelta(hours=1)))
+    assert len(report.done) == 1
+    assert len(snapshot(archive).clips) == 2
+
+
+def test_a_failing_clip_does_not_stop_the_others(archive: ArchiveFiles, clip: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"this is no video")
+    report = run(archive, request(broken), request(tmp_path / "absent.mp4"), request(clip))
+    assert [failed.reason for failed in report.failed] == ["not_video", "missing"]
+    assert len(report.done) == 1
+    again = run(archive, request(broken))
+    assert [failed.tries for failed in snapshot(archive).failures if "broken" in failed.path] == [2]
+    assert len(again.failed) == 1
+
+
+def test_a_mended_clip_leaves_the_failures(archive: ArchiveFiles, tmp_path: Path) -> None:
+    path = tmp_path / "late.mp4"
+    path.write_bytes(b"still being copied")
+    run(archive, request(path))
+    write_scene(path, RED_AND_BLUE)
+    assert len(run(archive, request(path)).done) == 1
+    assert snapshot(archive).failures == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (ClipRequest(Path("clip.mp4"), None, "SP-1", START), "no_district"),
+        (ClipRequest(Path("clip.mp4"), "songpa", None, START), "no_camera"),
+        (ClipRequest(Path("clip.mp4"), "songpa", "SP-1", None), "no_start"),
+        (ClipRequest(Path("clip.mp4"), "songpa", "SP-1", NOW + timedelta(hours=1)), "future_start"),
+    ],
+)
+def test_what_a_clip_must_tell(archive: ArchiveFiles, clip: Path, asked: ClipRequest, reason: str) -> None:
+    report = run(archive, ClipRequest(clip, asked.district, asked.camera, asked.start))
+    assert [failed.reason for failed in report.failed] == [reason]
+    assert str(clip) in report.failed[0].message
+
+
+def test_an_unregistered_camera_is_accepted_with_a_warning(archive: ArchiveFiles, clip: Path) -> None:
+    report = run(archive, request(clip))
+    assert "SP-1" in report.warnings[0]
+    assert ("songpa", "SP-1") in snapshot(archive).cameras
+
+
+def test_the_clock_offset_of_a_camera_is_taken_off(archive: ArchiveFiles, clip: Path) -> None:
+    with Catalogue(archive, "create") as catalogue:
+        catalogue.put_cameras([Camera("SP-1", "", "songpa", clock_offset_s=90)])
+    report = run(archive, request(clip))
+    assert report.done[0].start_ms == milliseconds(START - timedelta(seconds=90))
+    assert not report.warnings
+
+
+def test_a_clip_over_midnight_fills_two_days(archive: ArchiveFiles, tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "night.mp4", [Walk("red", 0, 40), Walk("blue", 60, 99)], frames=100)
+    midnight = datetime(2025, 2, 18, 15, tzinfo=UTC)  # 00:00 in Seoul
+    report = run(archive, request(path, start=midnight - timedelta(seconds=5)))
+    days = sorted((entry.day, entry.tracklets) for entry in snapshot(archive).segments)
+    assert days == [("2025-02-18", 1), ("2025-02-19", 1)]
+    assert len(report.done[0].segments) == 2
+
+
+def test_a_clip_without_people_is_done_and_has_no_segment(archive: ArchiveFiles, tmp_path: Path) -> None:
+    report = run(archive, request(write_scene(tmp_path / "empty.mp4", [])))
+    assert [c.tracklets for c in report.done] == [0]
+    assert snapshot(archive).segments == ()
+
+
+def test_another_model_is_refused_and_nothing_is_lost(archive: ArchiveFiles, clip: Path) -> None:
+    run(archive, request(clip))
+    before = contents(archive)
+    with pytest.raises(ModelMismatchError, match="another archive"):
+        run(archive, request(clip), pipeline=fake_pipeline("f" * 64))
+    assert contents(archive) == before
+
+
+def test_a_second_writer_is_told_who_holds_the_archive(archive: ArchiveFiles, clip: Path) -> None:
+    with Catalogue(archive, "create"):
+        pass
+    with (
+        writer_lock(archive),
+        pytest.raises(StorageError, match=f"written by process {os.getpid()}"),
+        writer_lock(archive),
+    ):
+        pytest.fail("two writers at once")
+
+
+def test_an_archive_below_a_file_is_one_clear_error(tmp_path: Path, clip: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(StorageError, match="not a folder"):
+        run(ArchiveFiles(blocked / "archive"), request(clip))
+
+
+def test_a_full_disk_keeps_what_was_done(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(small)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system can only be mounted by root")
+    try:
+        archive = ArchiveFiles(small / "archive")
+        colours = ["red", "blue", "green", "yellow", "violet"]
+        paths = [
+            write_scene(
+                tmp_path / f"{n}.mp4", [Walk(colours[n % 5], 0, 20 + n), Walk(colours[(n + 1) % 5], 3, 29, 1)]
+            )
+            for n in range(20)
+        ]
+        requests = [request(path, start=START + timedelta(minutes=n)) for n, path in enumerate(paths)]
+        with pytest.raises(StorageError, match="full"):
+            run(archive, *requests)
+        done = snapshot(archive).clips
+        assert 0 < len(done) < len(paths)
+        contents(archive)
+        subprocess.run(["mount", "-o", "remount,size=40m", str(small)], check=True)
+        run(archive, *requests)
+        assert len(snapshot(archive).clips) == len(paths)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+KILLED_RUN = """
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from indexer.clips import ClipRequest
+from indexer.indexing import index_clips
+from indexer.shard.files import ArchiveFiles
+from tests.world import NOW, fake_pipeline
+clips = sorted(Path(sys.argv[2]).glob("*.mp4"))
+start = datetime.fromisoformat(sys.argv[3])
+requests = [ClipRequest(p, "songpa", "SP-1", start + timedelta(minutes=n)) for n, p in enumerate(clips)]
+print("ready", flush=True)
+index_clips(ArchiveFiles(Path(sys.argv[1])), requests, fake_pipeline(), now=lambda: NOW)
+"""
+
+
+def test_killed_at_random_the_archive_ends_up_the_same(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    for number, colour in enumerate(["red", "blue", "green", "yellow"]):
+        write_scene(clips / f"{number}.mp4", [Walk(colour, 0, 25 + number)])
+    whole, killed = ArchiveFiles(tmp_path / "whole"), ArchiveFiles(tmp_path / "killed")
+
+    def start(archive: ArchiveFiles) -> subprocess.Popen[str]:
+        arguments = [str(archive.home), str(clips), START.isoformat()]
+        root = Path(__file__).parents[1]
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED_RUN, *arguments], stdout=subprocess.PIPE, text=True, cwd=root
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    begun = time.monotonic()
+    assert start(whole).wait() == 0
+    length = time.monotonic() - begun
+    random = np.random.default_rng(1)
+    for _ in range(5):
+        process = start(killed)
+        time.sleep(random.uniform(0, length / 2))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start(killed).wait() == 0
+    assert contents(killed) == contents(whole)
+
+
+def test_finding_clips(tmp_path: Path) -> None:
+    districts = load_districts()
+    tree = tmp_path / "footage"
+    inside = tree / "송파구" / "SP-7" / "20250218T123400.mp4"
+    loose = tree / "loose.avi"
+    for path in (inside, loose, tree / "notes.txt"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    found = {clip.path: clip for clip in find_clips([tree], Given(), districts)}
+    assert set(found) == {inside, loose}
+    assert found[inside].origin() == ("songpa", "SP-7")
+    assert found[loose].district is None
+    named = find_clips([inside], Given("nowon", "X-1"), districts)
+    assert named[0].origin() == ("nowon", "X-1")
+
+
+def test_a_list_of_clips(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"")
+    table = tmp_path / "clips.csv"
+    table.write_text("path,district,camera,start\na.mp4,노원,N 1,2025-02-18T12:34:00\n", "utf-8")
+    [clip] = find_clips([table], Given(), load_districts())
+    assert clip == ClipRequest(tmp_path / "a.mp4", "nowon", "N 1", START)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,district\na.mp4,songpa\n", "path,district,camera,start"),
+        ("path,district\n,songpa\n", "line 2"),
+        ("path,district\na.mp4,songpaa\n", "songpa"),
+        ("path,camera\na.mp4,a/b\n", "line 2"),
+        ("path,start\na.mp4,yesterday\n", "line 2"),
+    ],
+)
+def test_bad_lists_name_the_line(tmp_path: Path, text: str, message: str) -> None:
+    table = tmp_path / "clips.csv"
+    table.write_text(text, "utf-8")
+    with pytest.raises(InputError, match=message):
+        find_clips([table], Given(), load_districts())
+
+
+def test_nothing_found_and_one_start_for_many(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no clips found"):
+        find_clips([tmp_path], Given(), load_districts())
+    with pytest.raises(InputError, match="no such file"):
+        find_clips([tmp_path / "absent"], Given(), load_districts())
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match="--start fits one clip"):
+        find_clips([tmp_path], Given(start=START), load_districts())

@@ -1,0 +1,295 @@
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.cameras import Camera
+from indexer.catalogue import Catalogue
+from indexer.clips import ClipRequest
+from indexer.indexing import index_clips
+from indexer.shard.files import ArchiveFiles, SegmentFiles
+from indexer.shard.reader import Segment
+from indexer.times import milliseconds
+from reid.errors import FormatError, InputError, ModelMismatchError, StorageError
+from reid.images import encode_jpeg
+from search import engine
+from search.filters import Filters
+from search.query import Query, read_query
+from search.sightings import SearchResult, find_sightings
+from tests.world import NOW, FakeDetector, FakeEmbedder, Walk, fake_pipeline, picture_of, write_scene
+
+START = datetime(2025, 2, 18, 3, 34, tzinfo=UTC)
+SCOPE = Filters(("songpa", "nowon"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> ArchiveFiles:
+    """Red passes S-1 at 12:34 and N-1 at 13:34; blue S-1; green S-2; a broken clip at N-1."""
+    folder = tmp_path_factory.mktemp("made")
+    archive = ArchiveFiles(folder / "archive")
+    broken = folder / "broken.mp4"
+    broken.write_bytes(b"no video")
+    hour = timedelta(hours=1)
+    requests = [
+        ClipRequest(
+            write_scene(folder / "a.mp4", [Walk("red", 0, 29), Walk("blue", 0, 29, 1)]),
+            "songpa",
+            "S-1",
+            START,
+        ),
+        ClipRequest(write_scene(folder / "b.mp4", [Walk("green", 0, 29)]), "songpa", "S-2", START),
+        ClipRequest(write_scene(folder / "c.mp4", [Walk("red", 3, 25)]), "nowon", "N-1", START + hour),
+        ClipRequest(broken, "nowon", "N-1", START + 2 * hour),
+    ]
+    with Catalogue(archive, "create") as catalogue:
+        catalogue.put_cameras([Camera("S-1", "석촌 1", "songpa", 37.5, 127.1), Camera("S-9", "", "songpa")])
+    index_clips(archive, requests, fake_pipeline(), now=lambda: NOW)
+    return archive
+
+
+@pytest.fixture(scope="module")
+def red(tmp_path_factory: pytest.TempPathFactory) -> Query:
+    return query_for(tmp_path_factory.mktemp("photo"), [Walk("red", 0, 1)])
+
+
+def query_for(folder: Path, walks: list[Walk], **choice: object) -> Query:
+    photo = folder / "photo.jpg"
+    photo.write_bytes(encode_jpeg(picture_of(walks, 0), 98))
+    return read_query(photo, FakeDetector(), FakeEmbedder(), **choice)  # type: ignore[arg-type]
+
+
+def search(archive: ArchiveFiles, query: Query, filters: Filters = SCOPE, top: int = 10) -> SearchResult:
+    return find_sightings(archive, query, FakeEmbedder().spec, filters, top)
+
+
+def cameras(result: SearchResult) -> list[str]:
+    return [sighting.record.camera for sighting in result.sightings]
+
+
+def test_the_person_is_ranked_first_in_both_cameras(made: ArchiveFiles, red: Query) -> None:
+    result = search(made, red)
+    assert set(cameras(result)[:2]) == {"S-1", "N-1"}
+    assert [sighting.rank for sighting in result.sightings] == [1, 2, 3, 4]
+    assert result.sightings[1].score > 0.95 > result.sightings[2].score
+    assert result.sightings[0].thumbnail.startswith(b"\xff\xd8")
+    assert {s.camera_name for s in result.sightings[:2]} == {"석촌 1", "N-1"}
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (Filters(("songpa",)), ["S-1", "S-1", "S-2"]),
+        (Filters(("nowon",)), ["N-1"]),
+        (Filters(("dobong",)), []),
+        (Filters(("songpa", "nowon"), cameras=("S-2",)), ["S-2"]),
+        (Filters(("songpa",), cameras=("N-1",)), []),
+        (Filters(("songpa", "nowon"), since_ms=milliseconds(START + timedelta(minutes=30))), ["N-1"]),
+        (
+            Filters(("songpa", "nowon"), until_ms=milliseconds(START + timedelta(minutes=30))),
+            ["S-1", "S-1", "S-2"],
+        ),
+        (Filters(("nowon",), since_ms=milliseconds(START + timedelta(hours=1, seconds=1))), ["N-1"]),
+        (Filters(("nowon",), until_ms=milliseconds(START + timedelta(hours=1))), []),
+    ],
+)
+def test_filters(made: ArchiveFiles, red: Query, filters: Filters, found: list[str]) -> None:
+    assert sorted(cameras(search(made, red, filters))) == sorted(found)
+
+
+def test_top_limits_the_list(made: ArchiveFiles, red: Query) -> None:
+    assert len(search(made, red, top=1).sightings) == 1
+
+
+def test_reversed_dates_and_no_district() -> None:
+    with pytest.raises(InputError, match="swap"):
+        Filters(("songpa",), since_ms=2000, until_ms=1000)
+    with pytest.raises(InputError, match="district"):
+        Filters(())
+
+
+def test_coverage_tells_what_was_not_searched(made: ArchiveFiles, red: Query) -> None:
+    day = milliseconds(START - timedelta(hours=12)), milliseconds(START + timedelta(hours=12))
+    coverage = search(made, red, Filters(("songpa", "nowon", "jongno"), (), *day)).coverage
+    assert coverage.cameras == 4
+    assert coverage.asked_camera_hours == pytest.approx(4 * 24)
+    assert coverage.searched_camera_hours == pytest.approx(3 * 2.9 / 3600, rel=0.05)
+    gaps = {gap.reason: gap for gap in coverage.missing}
+    assert set(gaps) == {"no footage", "failed clip", "no camera in district"}
+    measured = gaps["no footage"].camera_hours
+    assert measured is not None
+    assert measured + coverage.searched_camera_hours == pytest.approx(coverage.asked_camera_hours)
+    assert "songpa/S-9" in gaps["no footage"].where
+    assert gaps["failed clip"].camera_hours is None
+    assert gaps["no camera in district"].where == ("jongno",)
+
+
+def test_an_unknown_camera_is_told(made: ArchiveFiles, red: Query) -> None:
+    coverage = search(made, red, Filters(("songpa",), cameras=("S-1", "S-77"))).coverage
+    assert [gap.where for gap in coverage.missing if gap.reason == "unknown camera"] == [("S-77",)]
+
+
+def damage_missing(files: SegmentFiles) -> None:
+    files.manifest.unlink()
+
+
+def damage_short(files: SegmentFiles) -> None:
+    files.vectors.write_bytes(files.vectors.read_bytes()[:-16])
+
+
+def damage_columns(files: SegmentFiles) -> None:
+    files.columns.write_bytes(bytes(files.columns.stat().st_size))
+
+
+def damage_records(files: SegmentFiles) -> None:
+    files.records.write_bytes(bytes(files.records.stat().st_size))
+
+
+def damage_manifest(files: SegmentFiles) -> None:
+    files.manifest.write_text("{}")
+
+
+def damage_version(files: SegmentFiles) -> None:
+    fields = json.loads(files.manifest.read_text())
+    files.manifest.write_text(json.dumps({**fields, "format_version": 99}))
+
+
+def damage_model(files: SegmentFiles) -> None:
+    fields = json.loads(files.manifest.read_text())
+    files.manifest.write_text(json.dumps({**fields, "embedder": "0" * 64}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_missing,
+        damage_short,
+        damage_columns,
+        damage_records,
+        damage_manifest,
+        damage_version,
+        damage_model,
+    ],
+)
+def test_a_damaged_segment_is_told_and_does_not_fail_the_search(
+    tmp_path: Path, red: Query, damage: object
+) -> None:
+    archive = ArchiveFiles(tmp_path / "archive")
+    paths = [write_scene(tmp_path / f"{n}.mp4", [Walk("red", 0, 20 + n)]) for n in range(2)]
+    requests = [ClipRequest(path, "songpa", f"S-{n}", START) for n, path in enumerate(paths)]
+    index_clips(archive, requests, fake_pipeline(), now=lambda: NOW)
+    with Catalogue(archive) as catalogue:
+        entry = next(e for e in catalogue.snapshot().segments if e.cameras == ("S-1",))
+    damage(archive.segment(entry.district, entry.day, entry.segment))  # type: ignore[operator]
+    result = search(archive, red, Filters(("songpa",)))
+    assert cameras(result) == ["S-0"]
+    assert [name for name, _ in result.damaged] == [entry.segment]
+    gaps = {gap.reason: gap for gap in result.coverage.missing}
+    assert gaps["damaged segment"].where == ("songpa/S-1",)
+
+
+def test_empty_absent_and_foreign_archives(tmp_path: Path, made: ArchiveFiles, red: Query) -> None:
+    with pytest.raises(StorageError, match="reid init"):
+        search(ArchiveFiles(tmp_path / "absent"), red)
+    empty = ArchiveFiles(tmp_path / "empty")
+    with Catalogue(empty, "create"):
+        pass
+    with pytest.raises(StorageError, match="empty"):
+        search(empty, red)
+    with pytest.raises(ModelMismatchError, match="indexed with"):
+        find_sightings(made, red, FakeEmbedder("e" * 64).spec, SCOPE, 10)
+
+
+def test_another_format_of_the_catalogue_is_refused(tmp_path: Path) -> None:
+    archive = ArchiveFiles(tmp_path / "archive")
+    with Catalogue(archive, "create") as catalogue, catalogue._file.write() as tables:
+        tables["meta"].put("format_version", 99)
+    with pytest.raises(FormatError, match="99"):
+        Catalogue(archive)
+
+
+@pytest.mark.parametrize("top", [1, 7, 50, 5000])
+@pytest.mark.parametrize("chunk", [64, 65_536])
+def test_the_scan_equals_brute_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: int, chunk: int
+) -> None:
+    """Oracle: cosine of every stored row in float64, best row of each tracklet, sorted."""
+    monkeypatch.setattr(engine, "_CHUNK_ROWS", chunk)
+    random = np.random.default_rng(3)
+    segments, expected = [], []
+    query = random.normal(size=(2, 16)).astype(np.float32)
+    query /= np.linalg.norm(query, axis=1, keepdims=True)
+    since = 400_000
+    for number in range(3):
+        segment = random_segment(tmp_path / str(number), random, tracklets=150)
+        segments.append(segment)
+        scores = (np.asarray(segment.vectors, np.float64) @ query.astype(np.float64).T).max(axis=1)
+        for tracklet in range(150):
+            rows = np.flatnonzero((segment.columns.tracklet == tracklet) & (segment.columns.end >= since))
+            if len(rows):
+                expected.append((-scores[rows].max(), number, tracklet))
+    hits, compared = engine.scan(segments, query, Filters(("songpa",), since_ms=since), top)
+    assert compared == sum(int((s.columns.end >= since).sum()) for s in segments)
+    assert [(hit.segment, hit.tracklet) for hit in hits] == [row[1:] for row in sorted(expected)[:top]]
+    assert np.allclose([hit.score for hit in hits], [-row[0] for row in sorted(expected)[:top]], atol=1e-5)
+
+
+def random_segment(folder: Path, random: np.random.Generator, tracklets: int) -> Segment:
+    from indexer.shard.records import Record, Tracklet
+    from indexer.shard.writer import SegmentOrigin, seal_segment
+
+    made = []
+    for number in range(tracklets):
+        vectors = random.normal(size=(int(random.integers(1, 4)), 16)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        start = int(random.integers(0, 1_000_000))
+        record = Record(
+            f"{number:016x}", "c" * 64, "clip.mp4", "S-1", start, start + 5000, start, 0.0, (0, 0, 9, 9), (32, 18),
+            0.5, 4,
+        )  # fmt: skip
+        made.append(Tracklet(record, vectors, np.ones(len(vectors), np.float32), b"jpeg"))
+    origin = SegmentOrigin("songpa", "2025-02-18", "c" * 64, "e" * 64, "d" * 64, 16)
+    manifest = seal_segment(ArchiveFiles(folder), origin, made)
+    return Segment.open(ArchiveFiles(folder).segment("songpa", "2025-02-18", manifest.segment).folder)
+
+
+TWO = [Walk("red", 0, 1), Walk("blue", 0, 1, lane=1)]
+
+
+def test_choosing_the_person_in_the_photo(tmp_path: Path) -> None:
+    both = query_for(tmp_path, TWO)
+    assert len(both.people) == 2
+    assert "2 people" in both.warnings[0]
+    assert "--person" in both.warnings[0]
+    second = query_for(tmp_path, TWO, person=2)
+    assert second.person_box == both.people[1]
+    assert not second.warnings
+    boxed = query_for(tmp_path, TWO, box=(10.0, 98.0, 42.0, 178.0))
+    assert boxed.person_box == (10.0, 98.0, 42.0, 178.0)
+    assert (
+        float(second.vectors[0] @ boxed.vectors[0]) > 0.9 or float(both.vectors[0] @ boxed.vectors[0]) > 0.9
+    )
+
+
+def test_nobody_in_the_photo_uses_all_of_it_and_says_so(tmp_path: Path) -> None:
+    query = query_for(tmp_path, [])
+    assert query.person_box == (0.0, 0.0, 320.0, 192.0)
+    assert "nobody was found" in query.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"person": 3}, "2 people were found"),
+        ({"person": 1, "box": (0, 0, 10, 10)}, "exclude"),
+        ({"box": (10, 0, 5, 10)}, "x1<x2"),
+        ({"box": (0, 0, 1000, 10)}, "within 0..320"),
+        ({"box": (-1, 0, 10, 20)}, "within 0..320"),
+        ({"box": (0, 0, 2, 20)}, "at least 4 x 8"),
+        ({"box": (float("nan"), 0, 20, 20)}, "x1<x2"),
+    ],
+)
+def test_a_person_who_is_not_there(tmp_path: Path, choice: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        query_for(tmp_path, TWO, **choice)
