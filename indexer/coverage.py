@@ -106,14 +106,14 @@ def measure_coverage(
         missing.append(Missing(NO_FOOTAGE, no_footage / _MS_PER_HOUR, tuple(no_footage_at)))
     if unreadable:
         missing.append(Missing(DAMAGED_SEGMENT, unreadable / _MS_PER_HOUR, tuple(unreadable_at)))
-    missing += _unmeasurable(snapshot, districts, cameras, until)
+    missing += _unmeasurable(snapshot, districts, cameras, until_ms)
     return Coverage(
         since, until, len(asked), len(asked) * window / _MS_PER_HOUR, searched / _MS_PER_HOUR, tuple(missing)
     )
 
 
 def _unmeasurable(
-    snapshot: Snapshot, districts: Collection[str], cameras: Collection[str], until: int
+    snapshot: Snapshot, districts: Collection[str], cameras: Collection[str], until_ms: int | None
 ) -> list[Missing]:
     """What is missing without a known length."""
     failed = tuple(
@@ -121,7 +121,7 @@ def _unmeasurable(
         for clip in snapshot.failures
         if (clip.district is None or clip.district in districts)
         and (clip.camera is None or not cameras or clip.camera in cameras)
-        and (clip.start_ms is None or clip.start_ms <= until)
+        and (clip.start_ms is None or until_ms is None or clip.start_ms < until_ms)
     )
     known = {camera for district, camera in snapshot.cameras if district in districts}
     silent = tuple(sorted(set(districts) - {district for district, _ in snapshot.cameras}))

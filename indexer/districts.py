@@ -242,8 +242,7 @@ def _within(value: float, bounds: tuple[float, float]) -> bool:
 
 
 def _key(name: str) -> str:
-    folded = unicodedata.normalize("NFC", name).casefold()
-    return "".join(letter for letter in folded if letter.isalnum())
+    return re.sub(r"[\s_-]", "", unicodedata.normalize("NFC", name).casefold())
 
 
 def _keys(district: District) -> set[str]:

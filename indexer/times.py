@@ -28,6 +28,7 @@ _IN_NAME = re.compile(
 )
 _UNIX_IN_NAME = re.compile(r"(?<!\d)1\d{9}(?!\d)", re.ASCII)
 _YEARS = range(2000, 2100)
+_OLDEST = datetime(2005, 1, 1, tzinfo=UTC)  # clocks that were never set show 1904, 1970 or 2000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -80,6 +81,19 @@ def moment_in_name(name: str) -> datetime | None:
         return _aware(moment)
     found = _UNIX_IN_NAME.search(name)
     return None if found is None else datetime.fromtimestamp(int(found[0]), UTC)
+
+
+def moment_in_metadata(text: str) -> datetime | None:
+    """The moment of a creation time in ISO 8601, aware UTC; None if there is none or it cannot be true.
+
+    Without offset it is Seoul time: AVI files carry the recorder's wall clock.
+    """
+    try:
+        moment = _aware(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        return None
+    plausible = ":" in text and _OLDEST < moment < datetime.now(UTC) + timedelta(days=1)
+    return moment if plausible else None
 
 
 def to_local_iso(moment: datetime) -> str:

@@ -33,7 +33,6 @@ class TrackerOptions:
         high_score: detections scored at least this are associated first, by motion and appearance.
         low_score: detections below this are ignored.
         coast_s: seconds a track waits for its next detection before it ends.
-        low_coast_s: seconds within which a low-scored detection may continue a track.
         stitch_s: seconds after its end within which a track may go on as a later one; 0 turns it off.
         settle_s: seconds a new track is observed before it may be taken for an earlier one's sequel.
         stitch_odds: log-odds a link between two fragments must reach; higher splits rather than fuses.
@@ -49,35 +48,32 @@ class TrackerOptions:
         min_score: mean score of its detections a track needs to be sure.
     """
 
-    start_score: float = 0.5
-    high_score: float = 0.4
+    start_score: float = 0.4
+    high_score: float = 0.2
     low_score: float = 0.1
-    coast_s: float = 1.5
-    low_coast_s: float = 0.5
-    stitch_s: float = 8.0
-    settle_s: float = 0.6
+    coast_s: float = 2.0
+    stitch_s: float = 5.0
+    settle_s: float = 1.0
     stitch_odds: float = 0.0
     stitch_margin: float = 0.5
     speed_noise: float = 0.6
-    position_noise: float = 0.08
+    position_noise: float = 0.1
     start_speed: float = 0.7
     memory_s: float = 2.0
     appearance_weight: float = 6.0
     prior: float = -1.0
     min_hits: int = 3
-    min_duration_s: float = 0.3
-    min_score: float = 0.0
-    low_floor: float = 0.0
+    min_duration_s: float = 0.5
+    min_score: float = 0.35
     max_hidden: float = 0.5
-    hidden_weight: float = 0.3
-    start_overlap: float = 0.8
-    vector_keep: float = 0.8
+    start_overlap: float = 0.7
+    vector_keep: float = 0.9
     same_cosine: float = 0.75
     different_cosine: float = 0.15
-    middle: float = 0.5
+    middle: float = 0.55
     size_noise: float = 0.15
     stitch_appearance: float = 1.0
-    tail: float = 6.0
+    tail: float = 12.0
 
 
 @dataclass(frozen=True)
@@ -139,8 +135,9 @@ class _Fragment:
         """Kalman update with a detection of this track; `noise` is the box's place error in heights."""
         x, y, width, height = _middle(box)
         dt = time_s - self.seen_s
+        reach = self.options.memory_s * (1 - math.exp(-dt / self.options.memory_s))
         ahead_x, ahead_y, var = self.forecast(time_s)
-        cross = self.cross_var + dt * self.speed_var + self.options.speed_noise**2 * dt * dt / 2
+        cross = self.cross_var + reach * self.speed_var + self.options.speed_noise**2 * dt * dt / 2
         speed_var = self.speed_var + self.options.speed_noise**2 * dt
         total = var + noise * noise
         gain, speed_gain = var / total, cross / total
@@ -232,12 +229,9 @@ class Tracker:
         low = (found.scores >= options.low_score) & ~high
         left = self._active
         taken: list[tuple[_Fragment, int]] = []
-        for rows, wait_s, floor in (
-            (np.flatnonzero(high), options.coast_s, 0.0),
-            (np.flatnonzero(low), options.low_coast_s, options.low_floor),
-        ):
-            waiting = [track for track in left if time_s - track.seen_s <= wait_s]
-            pairs = self._associate(time_s, waiting, boxes[rows], units[rows], hidden[rows], floor)
+        for rows in (np.flatnonzero(high), np.flatnonzero(low)):
+            waiting = left
+            pairs = self._associate(time_s, waiting, boxes[rows], units[rows])
             taken += [(waiting[t], int(rows[d])) for t, d in pairs]
             gone = {id(waiting[t]) for t, _ in pairs}
             left = [track for track in left if id(track) not in gone]
@@ -252,7 +246,7 @@ class Tracker:
         self._stitch(settle_all=False)
         return numbers
 
-    def _associate(self, time_s, tracks, boxes, units, hidden, floor):
+    def _associate(self, time_s, tracks, boxes, units):
         if not tracks or not len(boxes):
             return []
         options = self.options
@@ -261,10 +255,9 @@ class Tracker:
         x, y, _, height = _middle(boxes.T)
         odds = _motion_odds(ahead, heights, np.stack([x, y, height], 1), options)
         cosines = np.stack([track.vector for track in tracks]) @ units.T
-        weight = np.where(hidden > options.max_hidden, options.hidden_weight, 1.0)
-        odds += self._likeness.odds(cosines) * weight
-        rows, columns = linear_sum_assignment(-np.maximum(odds, floor))
-        return [(r, c) for r, c in zip(rows, columns, strict=True) if odds[r, c] > floor]
+        odds += self._likeness.odds(cosines)
+        rows, columns = linear_sum_assignment(-np.maximum(odds, 0.0))
+        return [(r, c) for r, c in zip(rows, columns, strict=True) if odds[r, c] > 0.0]
 
     def _learn(self, taken, units, hidden):
         clear = [(track, row) for track, row in taken if hidden[row] < 0.2 and track.hits >= 3]

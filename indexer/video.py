@@ -11,7 +11,7 @@ import math
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from indexer.timeline import MAX_JUMP_S, Timeline
-from indexer.times import SEOUL, moment_in_name
+from indexer.times import moment_in_metadata, moment_in_name
 from reid.errors import FootageError, InputError
 from reid.images import Picture, resize, rotate
 
@@ -38,7 +38,6 @@ _TOLERANCE_S = 0.001
 _FALLBACK_RATE = 25.0
 _MAX_DURATION_S = 30 * 86_400.0
 _SEEK_MARGINS_S = (0.0, 10.0, 60.0)
-_OLDEST = datetime(2005, 1, 1, tzinfo=UTC)  # clocks that were never set show 1904, 1970 or 2000
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class _Pass:
         self.timeline = timeline
         self.container = _open_container(path)
         try:
-            self.stream = _video_stream(path, self.container)
+            self.stream, self.ignored = _video_stream(path, self.container)
         except FootageError:
             self.container.close()
             raise
@@ -109,6 +108,7 @@ class _Pass:
             try:
                 packet = next(packets, None)
             except IndexError:  # PyAV meets a stream that began later; demuxing again goes on behind it
+                self.ignored += 1
                 packets = self.container.demux(self.stream)
                 continue
             except (av.FFmpegError, OSError) as error:
@@ -306,6 +306,7 @@ class Clip:
             (running.corrupt, "damaged frame(s)"),
             (running.timeline.repaired, "timestamp(s) absent or out of order, repaired from the frame rate"),
             (running.resized, f"frame(s) of another size, scaled to {self.width} x {self.height}"),
+            (running.ignored, "further video stream(s), not read; export each channel to its own file"),
         )
         warnings = [f"{count} {what}" for count, what in counted if count]
         if truncated:
@@ -381,8 +382,8 @@ def _read_beginning(path: Path) -> bytes:
     return beginning
 
 
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
-    """The largest stream of moving pictures."""
+def _video_stream(path: Path, container: InputContainer) -> tuple[VideoStream, int]:
+    """The largest stream of moving pictures, and how many others there are."""
     moving = [
         stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
     ]
@@ -391,8 +392,10 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     # PyAV gives a stream of a codec that FFmpeg does not know no codec context.
     streams = [stream for stream in moving if stream.codec_context is not None]
     if not streams:
-        raise FootageError("no_frames", f"{path}: the codec is unknown or its name damaged; export it as H.264")
-    return max(streams, key=lambda stream: stream.width * stream.height)
+        raise FootageError(
+            "no_frames", f"{path}: the codec is unknown or its name damaged; export it as H.264"
+        )
+    return max(streams, key=lambda stream: stream.width * stream.height), len(moving) - 1
 
 
 def _to_picture(decoded: av.VideoFrame) -> Picture:
@@ -443,15 +446,9 @@ def _duration(container: InputContainer, stream: VideoStream, zero_s: float) -> 
 def _container_start(container: InputContainer, stream: VideoStream) -> datetime | None:
     for key in ("com.apple.quicktime.creationdate", "creation_time", "date"):
         for metadata in (container.metadata, stream.metadata):
-            text = metadata.get(key, "")
-            try:
-                moment = datetime.fromisoformat(text)
-            except ValueError:
-                continue
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=SEOUL)  # AVI: the recorder's wall clock
-            if ":" in text and _OLDEST < moment < datetime.now(UTC) + timedelta(days=1):
-                return moment.astimezone(UTC)
+            moment = moment_in_metadata(metadata.get(key, ""))
+            if moment is not None:
+                return moment
     return None
 
 

@@ -72,6 +72,9 @@ class Embedder:
         return np.ascontiguousarray(((ordered - self._mean) * self._scale).transpose(0, 3, 1, 2))
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        count = len(batch)
+        if self.spec.mirror:
+            batch = np.concatenate([batch, batch[..., ::-1]])
         vectors = self._runtime(batch)[0]
         wanted = (len(batch), self.spec.dimension)
         if vectors.shape != wanted:
@@ -79,7 +82,7 @@ class Embedder:
                 f"model {self.spec.name}: expected output {wanted}, the network gave {vectors.shape};"
                 " the file is not the embedder its name says"
             )
-        return vectors
+        return vectors[:count] + vectors[count:] if self.spec.mirror else vectors
 
 
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

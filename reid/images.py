@@ -5,6 +5,7 @@ The only module that imports OpenCV and Pillow. Pictures are (H, W, 3) uint8 in 
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import cast
@@ -48,7 +49,8 @@ def decode_photo(data: bytes, name: str) -> Picture:
     if not data:
         raise PhotoError(f"{name}: the file is empty (0 bytes); copy it again")
     try:
-        with Image.open(BytesIO(data)) as image:
+        # What Pillow warns of (odd tags, large pictures) is either harmless or checked here.
+        with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(data)) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise PhotoError(

@@ -39,6 +39,7 @@ class ModelSpec:
         mean, std: per channel in `channels` order, on the 0..255 scale: x = (pixel - mean) / std.
         channels: "RGB" or "BGR", the order the network was trained with.
         dimension: length of the embedding; 0 for detectors.
+        mirror: the embedder adds the mirrored crop's vector, at twice the cost.
         files: weights first; `sha256` of the model is that of the first file. Empty in `ARCHITECTURES`.
         location: "package" (in reid/weights), a distribution name and path inside it as
             "distribution:path", or "models" (the user adds it to the models folder).
@@ -60,6 +61,7 @@ class ModelSpec:
     training_data: str
     origin: str
     dimension: int = 0
+    mirror: bool = False
 
     @property
     def sha256(self) -> str:
@@ -166,6 +168,7 @@ SPECS: tuple[ModelSpec, ...] = (
         training_data="synthetic people only (3,800 of them)",
         origin="this project",
         dimension=256,
+        mirror=True,
     ),
     ModelSpec(
         name="osnet-x0.25-msmt17-onnx",
@@ -218,7 +221,7 @@ def _architecture(name: str, backend: Backend, builder: str, height: int, width:
         name=name, task="embed", backend=backend, builder=builder,
         input_height=height, input_width=width, mean=IMAGENET_MEAN, std=IMAGENET_STD, channels="RGB",
         files=(), location="models", licence="not stated", training_data=_OWN_DATA,
-        origin="added by the user", dimension=dim,
+        origin="added by the user", dimension=dim, mirror=builder == "rnet",
     )  # fmt: skip
 
 

@@ -105,7 +105,9 @@ def test_utf16_says_how_to_save(tmp_path: Path) -> None:
         read(tmp_path, f"{HEADER}\na,정문,songpa,,,\n", "utf-16")
 
 
-@pytest.mark.parametrize("camera_id", ["a", "SP-001", "송파 정문 3", "cam.1", "x" * 64, "가" * 64, "-", "#12(B)"])
+@pytest.mark.parametrize(
+    "camera_id", ["a", "SP-001", "송파 정문 3", "cam.1", "x" * 64, "가" * 64, "-", "#12(B)"]
+)
 def test_safe_ids(camera_id: str) -> None:
     assert check_camera_id(camera_id) == camera_id
 
@@ -113,8 +115,8 @@ def test_safe_ids(camera_id: str) -> None:
 @pytest.mark.parametrize(
     "camera_id",
     [
-        "", " ", "a ", " a", ".", "..", ".hidden", "a/b", "a\\b", "/", "a\x00", "a\nb", "a\tb", "\x7f", "a\u202eb",
-        "a\u200bb", "\ud800", "x" * 65, "\ufeffa",
+        "", " ", "a ", " a", ".", "..", ".hidden", "a/b", "a\\b", "/", "a\x00", "a\nb", "a\tb", "\x7f",
+        "a\u202eb", "a\u200bb", "\ud800", "x" * 65, "\ufeffa",
     ],
 )  # fmt: skip
 def test_unsafe_ids(camera_id: str) -> None:

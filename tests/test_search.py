@@ -11,6 +11,8 @@ from indexer.clips import ClipRequest
 from indexer.indexing import index_clips
 from indexer.shard.files import ArchiveFiles, SegmentFiles
 from indexer.shard.reader import Segment
+from indexer.shard.records import Record, Tracklet
+from indexer.shard.writer import SegmentOrigin, seal_segment
 from indexer.times import milliseconds
 from reid.errors import FormatError, InputError, ModelMismatchError, StorageError
 from reid.images import encode_jpeg
@@ -75,6 +77,10 @@ def test_the_person_is_ranked_first_in_both_cameras(made: ArchiveFiles, red: Que
     assert result.sightings[1].score > 0.95 > result.sightings[2].score
     assert result.sightings[0].thumbnail.startswith(b"\xff\xd8")
     assert {s.camera_name for s in result.sightings[:2]} == {"석촌 1", "N-1"}
+
+
+def after(minutes: int) -> int:
+    return milliseconds(START + timedelta(minutes=minutes))
 
 
 @pytest.mark.parametrize(
@@ -236,17 +242,15 @@ def test_the_scan_equals_brute_force(
 
 
 def random_segment(folder: Path, random: np.random.Generator, tracklets: int) -> Segment:
-    from indexer.shard.records import Record, Tracklet
-    from indexer.shard.writer import SegmentOrigin, seal_segment
-
     made = []
     for number in range(tracklets):
         vectors = random.normal(size=(int(random.integers(1, 4)), 16)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         start = int(random.integers(0, 1_000_000))
         record = Record(
-            f"{number:016x}", "c" * 64, "clip.mp4", "S-1", start, start + 5000, start, 0.0, (0, 0, 9, 9), (32, 18),
-            0.5, 4,
+            id=f"{number:016x}", clip="c" * 64, path="clip.mp4", camera="S-1", start_ms=start,
+            end_ms=start + 5000, best_ms=start, best_offset_s=0.0, box=(0, 0, 9, 9), frame=(32, 18),
+            quality=0.5, detections=4,
         )  # fmt: skip
         made.append(Tracklet(record, vectors, np.ones(len(vectors), np.float32), b"jpeg"))
     origin = SegmentOrigin("songpa", "2025-02-18", "c" * 64, "e" * 64, "d" * 64, 16)

@@ -4,7 +4,15 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from indexer.times import from_milliseconds, local_day, milliseconds, moment_in_name, parse_local, to_local_iso
+from indexer.times import (
+    from_milliseconds,
+    local_day,
+    milliseconds,
+    moment_in_metadata,
+    moment_in_name,
+    parse_local,
+    to_local_iso,
+)
 from reid.errors import InputError
 
 
@@ -43,10 +51,10 @@ def test_a_day_alone_ends_with_its_last_moment() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "yesterday", "2025", "2025-02", "20250218", "18-02-2025", "2025-13-01", "2025-02-29", "2025-02-18T24:00",
-        "2025-02-18T12", "2025-02-18T12:60", "2025-02-18T12:34:60", "2025-02-18T12:34+25:00", "2025-2-18",
-        "0001-01-01", "1999-12-31", "2100-01-01", "9999-12-31", "2025-02-18T12:34:56.1234567", "٢٠٢٥-٠٢-١٨",
-        "2025-02-18T", "2025-02-18T12:34 KST", "2025-02-18\x00", "1739849640",
+        "", "yesterday", "2025", "2025-02", "20250218", "18-02-2025", "2025-13-01", "2025-02-29",
+        "2025-02-18T24:00", "2025-02-18T12", "2025-02-18T12:60", "2025-02-18T12:34:60", "2025-2-18",
+        "2025-02-18T12:34+25:00", "2025-02-18T12:34:56.1234567", "2025-02-18T", "2025-02-18T12:34 KST",
+        "0001-01-01", "1999-12-31", "2100-01-01", "9999-12-31", "٢٠٢٥-٠٢-١٨", "2025-02-18\x00", "1739849640",
     ],
 )  # fmt: skip
 def test_parse_local_refuses(text: str) -> None:
@@ -79,13 +87,15 @@ def test_local_day_changes_at_seoul_midnight() -> None:
 def test_milliseconds_round_and_return() -> None:
     assert milliseconds(utc(1970, 1, 1, 0, 0, 1)) == 1000
     assert milliseconds(utc(2025, 2, 18, 3, 34, 0, 1_600)) - milliseconds(utc(2025, 2, 18, 3, 34)) == 2
-    assert from_milliseconds(milliseconds(utc(2025, 2, 18, 3, 34, 0, 7000))) == utc(2025, 2, 18, 3, 34, 0, 7000)
+    assert from_milliseconds(milliseconds(utc(2025, 2, 18, 3, 34, 0, 7000))) == utc(
+        2025, 2, 18, 3, 34, 0, 7000
+    )
 
 
 @pytest.mark.parametrize("function", [to_local_iso, local_day, milliseconds])
 def test_naive_moments_are_refused(function: object) -> None:
     with pytest.raises(ValueError, match="time zone"):
-        function(datetime(2025, 2, 18))  # type: ignore[operator]  # noqa: DTZ001
+        function(datetime(2025, 2, 18))  # type: ignore[operator]
 
 
 SEOUL_1234 = utc(2025, 2, 18, 3, 34)
@@ -142,3 +152,27 @@ SEOUL_1234 = utc(2025, 2, 18, 3, 34)
 )
 def test_moment_in_name(name: str, expected: datetime | None) -> None:
     assert moment_in_name(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2025-02-18T03:34:00.000000Z", SEOUL_1234),
+        ("2025-02-18T12:34:00+0900", SEOUL_1234),
+        ("2025-02-18 12:34:00", SEOUL_1234),
+        # a day or a year alone is no beginning
+        ("2025-02-18", None),
+        ("2025", None),
+        # clocks that were never set, and others nobody can believe
+        ("1904-01-01T00:00:00Z", None),
+        ("1970-01-01T00:00:00Z", None),
+        ("2000-01-01T00:00:13Z", None),
+        ("2150-01-01T00:00:00Z", None),
+        ("0001-01-01T00:00:00+09:00", None),
+        ("9999-12-31T23:59:59-09:00", None),
+        ("\ufffd\ufffd", None),
+        ("", None),
+    ],
+)
+def test_moment_in_metadata(text: str, expected: datetime | None) -> None:
+    assert moment_in_metadata(text) == expected

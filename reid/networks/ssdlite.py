@@ -8,6 +8,7 @@ into the convolutions, so the module is for inference only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,10 @@ _TAPPED_BLOCK = 13  # its expansion is the first feature map of the head
 _EXTRAS = ((256, 512), (128, 256), (128, 256), (64, 128))
 _ANCHORS_PER_CELL = (3, 6, 6, 6, 6, 6)
 _MIN_SCALE, _MAX_SCALE = 0.2, 0.95
+_FINE_LEVELS = 2
+# TensorFlow spreads its anchors evenly over the picture, while SAME padding puts the receptive fields of
+# a 300 x 300 input 5 pixels further right and down on average: so the network learned to look.
+_LAG = 5
 
 
 class Convolution(nn.Module):
@@ -68,18 +73,20 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
-        top, bottom = self._padding(x.shape[2])
-        left, right = self._padding(x.shape[3])
+        top, bottom = _same_padding(x.shape[2], self.kernel, self.stride)
+        left, right = _same_padding(x.shape[3], self.kernel, self.stride)
         padding = (top, left)
         if top != bottom or left != right:
             x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
         x = F.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
         return x if self.linear else F.relu6(x, inplace=True)
 
-    def _padding(self, side: int) -> tuple[int, int]:
-        covered = (-(-side // self.stride) - 1) * self.stride + self.kernel
-        total = max(covered - side, 0)
-        return total // 2, total - total // 2
+
+def _same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Pixels added before and after a side, as TensorFlow's SAME does."""
+    covered = (-(-side // stride) - 1) * stride + kernel
+    total = max(covered - side, 0)
+    return total // 2, total - total // 2
 
 
 class Block(nn.Module):
@@ -116,7 +123,7 @@ class Predictor(nn.Module):
 
 
 class SsdLite(nn.Module):
-    """The detector; fully convolutional, trained on 300 x 300 pixels."""
+    """The detector as it was trained, for pictures of 300 x 300 pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,26 +153,48 @@ class SsdLite(nn.Module):
         """Find people in RGB pictures scaled to -1..1.
 
         Args:
-            x: (N, 3, H, W).
+            x: (N, 3, 300, 300).
 
         Returns:
-            Box encodings (N, A, 4), `ty, tx, th, tw` relative to `anchors(H, W)`, and class logits
-            (N, A, 2), background and person; A is 1917 for 300 x 300.
+            Box encodings (N, 1917, 4), `ty, tx, th, tw` relative to `anchors()`, and class logits
+            (N, 1917, 2), background and person.
         """
+        maps = self.backbone(x)
+        for extra in self.extras:
+            maps.append(extra(maps[-1]))
+        return self.predict(maps)
+
+    def backbone(self, x: Tensor) -> list[Tensor]:
+        """The first two feature maps, of stride 16 and 32."""
         maps = []
         x = self.stem(x)
         for number, block in enumerate(self.blocks):
             x, expanded = block(x)
             if number == _TAPPED_BLOCK:
                 maps.append(expanded)
-        x = self.last(x)
-        maps.append(x)
-        for extra in self.extras:
-            x = extra(x)
-            maps.append(x)
-        boxes = torch.cat([head(m) for head, m in zip(self.boxes, maps, strict=True)], 1)
-        classes = torch.cat([head(m) for head, m in zip(self.classes, maps, strict=True)], 1)
+        return [*maps, self.last(x)]
+
+    def predict(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Box encodings and class logits of the first feature maps; see `forward`."""
+        boxes = torch.cat([head(x) for head, x in zip(self.boxes, maps, strict=False)], 1)
+        classes = torch.cat([head(x) for head, x in zip(self.classes, maps, strict=False)], 1)
         return boxes, classes
+
+
+class FineSsdLite(nn.Module):
+    """The two finest levels of a network, for small people in inputs of any size.
+
+    The coarser levels are left out: they see so much of the picture that they only work at the 300 x 300
+    pixels of the training (larger inputs gave large false people).
+    """
+
+    def __init__(self, network: SsdLite) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As `SsdLite.forward`, for any (N, 3, H, W), relative to `fine_anchors(H, W)`."""
+        return self.network.predict(self.network.backbone(x))
 
 
 def _extra(number: int, inputs: int, bottleneck: int, outputs: int) -> nn.Sequential:
@@ -258,39 +287,58 @@ class _Loader:
         return scale, beta - mean * scale
 
 
-def grids(height: int, width: int) -> list[tuple[int, int]]:
-    """(rows, columns) of the six feature maps for an input of `height` x `width` pixels."""
-    sizes = []
-    for level in range(len(_ANCHORS_PER_CELL)):
-        stride = 16 << level
-        sizes.append((-(-height // stride), -(-width // stride)))
-    return sizes
-
-
-def anchors(height: int, width: int) -> NDArray[np.float32]:
-    """Anchors of an input of `height` x `width` pixels: (A, 4) float32, `cy, cx, h, w` in input pixels."""
-    levels = len(_ANCHORS_PER_CELL)
-    scales = [_MIN_SCALE + (_MAX_SCALE - _MIN_SCALE) * level / (levels - 1) for level in range(levels)] + [
-        1.0
-    ]
+def anchors() -> NDArray[np.float32]:
+    """The 1917 anchors of an input of 300 x 300 pixels: (1917, 4) float32, `cy, cx, h, w` in its pixels."""
     parts = []
-    for level, (rows, columns) in enumerate(grids(height, width)):
-        if level == 0:
-            shapes = [(0.1, 1.0), (scales[0], 2.0), (scales[0], 0.5)]
-        else:
-            shapes = [(scales[level], ratio) for ratio in (1.0, 2.0, 0.5, 3.0, 0.3333)]
-            shapes.append((float(np.sqrt(scales[level] * scales[level + 1])), 1.0))
-        sides = np.array([(s / np.sqrt(r), s * np.sqrt(r)) for s, r in shapes]) * INPUT_SIDE
-        parts.append(_grid(height, width, rows, columns, sides))
-    return np.concatenate(parts).astype(np.float32)
+    for level in range(len(_ANCHORS_PER_CELL)):
+        cells = -(-INPUT_SIDE // _stride(level))
+        centres = (np.arange(cells) + 0.5) * INPUT_SIDE / cells
+        parts.append(_around(centres, centres, level))
+    return np.concatenate(parts)
 
 
-def _grid(
-    height: int, width: int, rows: int, columns: int, sides: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Anchors of these (K, 2) sides around every cell of a feature map, cells row by row."""
-    cy = (np.arange(rows) + 0.5) * height / rows
-    cx = (np.arange(columns) + 0.5) * width / columns
+def fine_anchors(height: int, width: int) -> NDArray[np.float32]:
+    """The anchors of `FineSsdLite` for any input: (A, 4) float32, `cy, cx, h, w` in pixels of the input."""
+    parts = [
+        _around(_field_centres(height, level) - _LAG, _field_centres(width, level) - _LAG, level)
+        for level in range(_FINE_LEVELS)
+    ]
+    return np.concatenate(parts)
+
+
+def _stride(level: int) -> int:
+    return 16 << level
+
+
+def _field_centres(side: int, level: int) -> NDArray[np.float64]:
+    """Where along a side of `side` pixels the receptive fields of a feature map are centred."""
+    first, step = 0, 1
+    while step < _stride(level):
+        padding = _same_padding(side, 3, 2)[0]
+        first += step * (1 - padding)
+        side, step = -(-side // 2), step * 2
+    return first + np.arange(side, dtype=np.float64) * step
+
+
+def _around(cy: NDArray[np.float64], cx: NDArray[np.float64], level: int) -> NDArray[np.float32]:
+    """The anchors of a feature map with cells at these centres, cells row by row."""
+    sides = _anchor_sides(level)
     centres = np.stack(np.meshgrid(cy, cx, indexing="ij"), -1).reshape(-1, 1, 2)
-    shape = (rows * columns, len(sides), 2)
-    return np.concatenate([np.broadcast_to(centres, shape), np.broadcast_to(sides, shape)], -1).reshape(-1, 4)
+    shape = (len(centres), len(sides), 2)
+    both = np.concatenate([np.broadcast_to(centres, shape), np.broadcast_to(sides, shape)], -1)
+    return both.reshape(-1, 4).astype(np.float32)
+
+
+def _anchor_sides(level: int) -> NDArray[np.float64]:
+    """(K, 2) height and width, in pixels, of the anchors of each cell."""
+    steps = len(_ANCHORS_PER_CELL) - 1
+    scale, following = (
+        1.0 if n > steps else _MIN_SCALE + (_MAX_SCALE - _MIN_SCALE) * n / steps for n in (level, level + 1)
+    )
+    if level == 0:
+        shapes = [(0.1, 1.0), (scale, 2.0), (scale, 0.5)]
+    else:
+        # 0.3333, not a third: as the network's configuration says.
+        shapes = [(scale, ratio) for ratio in (1.0, 2.0, 0.5, 3.0, 0.3333)]
+        shapes.append((float(np.sqrt(scale * following)), 1.0))
+    return np.array([(size / np.sqrt(ratio), size * np.sqrt(ratio)) for size, ratio in shapes]) * INPUT_SIDE

@@ -1,0 +1,133 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from indexer.coverage import Coverage, Missing
+from indexer.districts import load_districts
+from search.report import camera_time, percent, to_html, to_json
+from search.sightings import SearchResult
+from search.terminal import print_result
+from tests.test_search import made, red, search  # noqa: F401  fixtures
+from tests.world import COLOURS, colour_vector
+
+DISTRICTS = load_districts()
+SIGHTING = {
+    *("rank", "id", "score", "probability", "district", "camera", "start", "end", "best_time", "box", "clip"),
+    "clip_offset_s",
+}
+
+
+@pytest.fixture
+def result(made, red) -> SearchResult:  # type: ignore[no-untyped-def]  # noqa: F811
+    return search(made, red)
+
+
+def test_json_is_the_contract(result: SearchResult) -> None:
+    shown = json.loads(json.dumps(to_json(result)))
+    assert set(shown) >= {"query", "sightings", "coverage", "plan", "model", "segments", "timing_ms"}
+    assert set(shown["query"]) >= {"photo", "person_box", "warnings"}
+    first = shown["sightings"][0]
+    names = [
+        "rank",
+        "id",
+        "score",
+        "probability",
+        "district",
+        "camera",
+        "start",
+        "end",
+        "best_time",
+        "box",
+        "clip",
+        "clip_offset_s",
+    ]
+    assert set(first) >= set(names)
+    assert first["probability"] is None
+    assert re.fullmatch(r"2025-02-18T1[23]:34:0\d(\.\d+)?\+09:00", first["start"])
+    assert first["start"] <= first["best_time"] <= first["end"]
+    assert len(first["box"]) == 4
+    assert set(shown["coverage"]) >= {"asked_camera_hours", "searched_camera_hours", "missing"}
+    assert shown["plan"] == "exact"
+    assert all(set(gap) >= {"reason", "camera_hours"} for gap in shown["coverage"]["missing"])
+
+
+class Loads(HTMLParser):
+    """Collects everything a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.found += [str(value) for name, value in attrs if name in ("src", "href", "action", "poster")]
+
+
+def test_the_report_loads_nothing_and_runs_nothing(result: SearchResult) -> None:
+    page = Loads()
+    page.feed(to_html(result, DISTRICTS))
+    assert page.found
+    assert all(link.startswith("data:image/jpeg;base64,") for link in page.found)
+    assert not {"script", "iframe", "link", "object"} & set(page.tags)
+
+
+def test_the_report_says_what_was_not_searched(result: SearchResult) -> None:
+    html = to_html(result, DISTRICTS)
+    for text in ("송파구", "no footage", "failed clip", "not identity", "동일인", result.model):
+        assert text in html
+
+
+def test_names_from_outside_are_escaped(made, red) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    found = search(made, red)
+    evil = "<script>alert(1)</script>"
+    query = type(red)(evil, red.picture, red.people, red.person_box, red.vectors, (evil,))
+    parts = {**vars(found), "query": query}
+    assert "<script" not in to_html(SearchResult(**parts), DISTRICTS)
+
+
+def test_the_terminal_always_tells_coverage(result: SearchResult) -> None:
+    console = Console(record=True, width=140, highlight=False)
+    print_result(console, result, DISTRICTS)
+    text = console.export_text()
+    assert "Searched " in text
+    assert "Not searched: no footage" in text
+    assert "Not searched: failed clip, length unknown" in text
+    assert "likeness" in text
+    assert "송파구 songpa" in text
+
+
+def test_no_sighting_is_not_called_not_seen(result: SearchResult) -> None:
+    coverage = Coverage(0, 3_600_000, 1, 1.0, 0.004, (Missing("no footage", 0.996, ("songpa/A",)),))
+    empty = SearchResult(**{**vars(result), "sightings": (), "coverage": coverage})
+    console = Console(record=True, width=140, highlight=False)
+    print_result(console, empty, DISTRICTS)
+    text = console.export_text()
+    assert "No tracklet in what was searched" in text
+    assert "under 1 %" in text
+    assert "says nothing about what was not searched" in to_html(empty, DISTRICTS)
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0, "0 %"), (0.0001, "under 1 %"), (0.37, "37 %"), (0.9999, "99 %"), (1, "100 %")]
+)
+def test_shares_are_not_rounded_into_lies(share: float, shown: str) -> None:
+    assert percent(share) == shown
+
+
+@pytest.mark.parametrize(
+    ("hours", "shown"),
+    [(0, "0.0 s"), (0.001, "3.6 s"), (0.05, "3.0 min"), (1.25, "1.2 h"), (817, "817.0 h")],
+)
+def test_camera_time_in_words(hours: float, shown: str) -> None:
+    assert camera_time(hours) == shown
+
+
+def test_the_fakes_tell_colours_apart() -> None:
+    vectors = {name: colour_vector(name)[0] for name in COLOURS}
+    for one in vectors:
+        for other in vectors:
+            assert (float(vectors[one] @ vectors[other]) > 0.95) == (one == other)
