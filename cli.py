@@ -252,7 +252,8 @@ def demo(
     truth = Truth()
     _say(f"Looking for: {truth.description}")
     with Catalogue(archive, "create"):
-        _add_cameras(archive, CAMERAS)
+        pass
+    _add_cameras(archive, CAMERAS)
     report = _index(archive, settings, find_clips([FOOTAGE], Given(), districts))
     _print_index(report, to_stderr=True)
     result = _search(archive, settings, districts, photo=PHOTO, top=10)

@@ -1,0 +1,1 @@
+"""Network architectures: torch modules and the strict loading of their weights."""

@@ -36,7 +36,7 @@ _TYPES: dict[int, tuple[type[np.generic], int]] = {
     _DT_BFLOAT16: (np.float32, 13),
     _DT_HALF: (np.float16, 13),
 }
-_MAX_ELEMENTS = 1 << 28
+_MAX_ELEMENTS = 1 << 26
 
 
 class _WireError(ValueError):
@@ -70,7 +70,7 @@ def read_graph(path: Path) -> dict[str, Node]:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); check the file") from None
     try:
         return parse_graph(data)
-    except _WireError as error:
+    except ValueError as error:
         raise ModelError(
             f"{path}: expected a frozen TensorFlow graph, {error}; the file is damaged or of another kind:"
             " replace it"

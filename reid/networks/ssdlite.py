@@ -118,8 +118,8 @@ class Predictor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, h, w) to (N, h * w * anchors, values), cells row by row."""
-        y = self.pointwise(self.depthwise(x))
-        return y.permute(0, 2, 3, 1).reshape(len(x), -1, self.values)
+        cells: Tensor = self.pointwise(self.depthwise(x)).permute(0, 2, 3, 1)
+        return cells.reshape(len(x), -1, self.values)
 
 
 class SsdLite(nn.Module):
@@ -261,7 +261,7 @@ class _Loader:
         if self._left:
             names = ", ".join(sorted(self._left)[:3])
             raise ModelError(
-                f"{self._path}: {len(self._left)} weights have no place in SSDLite-MobileNetV2 ({names}, ...);"
+                f"{self._path}: {len(self._left)} weights have no place in SSDLite ({names}, ...);"
                 " the file is of another network"
             )
 

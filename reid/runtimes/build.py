@@ -6,10 +6,8 @@ runtime, `models.py` tries one before it accepts a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from torch import nn
 
 from reid.networks.checkpoints import fold_batch_norms, load_strictly
 from reid.networks.osnet import BUILDERS
@@ -21,11 +19,11 @@ from reid.runtimes.openvino import OpenVinoRuntime
 from reid.runtimes.pytorch import TorchRuntime
 
 # bfloat16 must keep each vector within a cosine of 0.999 of float32's, measured on real crops: the least
-# was .9998 for rnet, but .9972 for OSNet x0.25 (and a point of rank-1 lost). The wider OSNets could not be
-# measured without their weights, so they stay in float32 with it.
+# was .9998 for rnet, but .9972 for OSNet x0.25 (and 1.5 points of rank-1 lost). The other OSNets could
+# not be measured without their weights, so they stay in float32 with it.
 _BFLOAT16 = frozenset({"rnet"})
 
-_NETWORKS: dict[str, Callable[[], nn.Module]] = {"rnet": RNet, **BUILDERS}
+_NETWORKS = {**BUILDERS, "rnet": RNet}
 
 
 def open_embedding(spec: ModelSpec, paths: Sequence[Path]) -> Runtime:

@@ -1,0 +1,260 @@
+"""The command line as a user meets it: exit codes, one clear line, JSON alone on stdout."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import cli
+from indexer.catalogue import Catalogue
+from indexer.settings import Settings
+from indexer.shard.files import ArchiveFiles
+from reid.images import encode_jpeg
+from search import demo
+from tests.world import picture_of
+
+ROOT = Path(__file__).parents[1]
+runner = CliRunner()
+
+
+def reid(*arguments: object) -> Result:
+    return runner.invoke(cli.app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Result]]:
+    """The demo, run once."""
+    home = tmp_path_factory.mktemp("demo") / "archive"
+    yield home, reid("demo", "--home", home, "--json")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(encode_jpeg(picture_of([], 0)))
+    return path
+
+
+def test_the_demo_finds_the_missing_person(shown: tuple[Path, Result]) -> None:
+    home, result = shown
+    assert result.exit_code == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert len(answer["truth"]["passed"]) == 4
+    assert answer["sightings"][0]["rank"] in answer["truth"]["right_ranks"]
+    assert len(answer["truth"]["best_rank_by_clip"]) >= 3
+    assert (home / "report.html").stat().st_size > 10_000
+
+
+def test_the_demo_judges_by_the_truth_and_not_by_the_score(shown: tuple[Path, Result]) -> None:
+    """Each sighting called right must lie in a passage of the missing person, each other one must not."""
+    _, result = shown
+    answer = json.loads(result.stdout)
+    truth = json.loads((demo.DATA / "truth.json").read_text("utf-8"))
+    missing = truth["missing"]["person"]
+    passages = {row["clip"]: row for row in truth["passages"] if row["person"] == missing}
+    rates = {clip["clip"]: clip["fps"] for clip in truth["clips"]}
+    assert set(passages) == set(answer["truth"]["passed"])
+    for sighting in answer["sightings"]:
+        clip = "/".join(Path(sighting["clip"]).parts[-3:])
+        if sighting["rank"] in answer["truth"]["right_ranks"]:
+            frame = sighting["clip_offset_s"] * rates[clip]
+            assert passages[clip]["first_frame"] - 1 <= frame <= passages[clip]["last_frame"] + 1
+
+
+def test_searching_the_demo_archive(shown: tuple[Path, Result], tmp_path: Path) -> None:
+    home, _ = shown
+    report = tmp_path / "report.html"
+    result = reid("search", demo.PHOTO, "--home", home, "-d", "송파", "--top", 3, "--html", report)
+    assert result.exit_code == 0, result.stderr
+    assert "송파구 songpa" in result.stdout
+    assert "Searched" in result.stdout
+    assert report.read_text("utf-8").startswith("<!doctype html>")
+    again = json.loads(reid("search", demo.PHOTO, "--home", home, "-d", "songpa", "--json").stdout)
+    assert {sighting["district"] for sighting in again["sightings"]} == {"songpa"}
+
+
+def test_indexing_the_demo_again_does_nothing(shown: tuple[Path, Result]) -> None:
+    home, _ = shown
+    before = json.loads(reid("stats", "--home", home, "--json").stdout)
+    result = reid("index", demo.FOOTAGE, "--home", home, "--json")
+    answer = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (len(answer["done"]), len(answer["skipped"]), len(answer["failed"])) == (0, 7, 0)
+    assert json.loads(reid("stats", "--home", home, "--json").stdout) == before
+    assert before["clips"] == 7
+    assert before["cameras"] == 7
+    assert before["districts"] == 3
+
+
+def test_the_doctor_finds_a_damaged_segment(shown: tuple[Path, Result], tmp_path: Path) -> None:
+    home, _ = shown
+    assert reid("doctor", "--home", home, "--deep").exit_code == 0
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(home), str(copy)], check=True)
+    vectors = next((copy / "shards").rglob("vectors.f16"))
+    data = bytearray(vectors.read_bytes())
+    data[0] ^= 1
+    vectors.write_bytes(data)
+    assert reid("doctor", "--home", copy).exit_code == 0  # sizes and counts still fit
+    deep = reid("doctor", "--home", copy, "--deep", "--json")
+    assert deep.exit_code == 3
+    states = {check["name"]: check["state"] for check in json.loads(deep.stdout)["checks"]}
+    assert states["segments"] == "failed"
+
+
+def test_a_damaged_segment_makes_a_search_exit_with_one(shown: tuple[Path, Result], tmp_path: Path) -> None:
+    home, _ = shown
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(home), str(copy)], check=True)
+    next((copy / "shards").rglob("manifest.json")).write_text("{")
+    result = reid("search", demo.PHOTO, "--home", copy, "--json")
+    assert result.exit_code == 1
+    answer = json.loads(result.stdout)
+    assert len(answer["damaged"]) == 1
+    assert "damaged segment" in [gap["reason"] for gap in answer["coverage"]["missing"]]
+
+
+BAD = [
+    # (arguments after `search PHOTO`, exit code, what the line says)
+    (["-d", "songpaa"], 2, "did you mean songpa"),
+    (["-d", "송퍄구"], 2, "송파"),
+    (["--since", "2025-02-19", "--until", "2025-02-17"], 2, "swap --since and --until"),
+    (["--since", "soon"], 2, "2025-02-18"),
+    (["--box", "1,2,3"], 2, "x1,y1,x2,y2"),
+    (["--box", "0,0,9999,9999"], 2, "within"),
+    (["--box", "1,2,30,80", "--person", "1"], 2, "exclude"),
+    (["--person", "4"], 2, "nobody was found"),
+    (["--top", "0"], 2, ""),
+    (["--html", "/proc/none/report.html"], 3, "cannot write"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "line"), BAD, ids=[" ".join(case[0]) for case in BAD])
+def test_bad_search_options(
+    shown: tuple[Path, Result], photo: Path, arguments: list[str], code: int, line: str
+) -> None:
+    home, _ = shown
+    result = reid("search", photo, "--home", home, *arguments)
+    assert result.exit_code == code, result.stderr
+    assert line in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    if line:
+        assert result.stderr.count("\n") <= 2
+
+
+def test_bad_archives(tmp_path: Path, photo: Path) -> None:
+    absent = reid("search", photo, "--home", tmp_path / "absent")
+    assert (absent.exit_code, "reid init" in absent.stderr) == (3, True)
+    assert not (tmp_path / "absent").exists()
+    assert reid("stats", "--home", tmp_path / "absent").exit_code == 3
+    empty = tmp_path / "empty"
+    assert reid("init", "--home", empty).exit_code == 0
+    nothing = reid("search", photo, "--home", empty)
+    assert (nothing.exit_code, "nothing can be found or ruled out" in nothing.stderr) == (3, True)
+    with Catalogue(ArchiveFiles(empty), "write") as catalogue, catalogue._file.write() as tables:
+        tables["meta"].put("format_version", 7)
+    newer = reid("search", photo, "--home", empty)
+    assert (newer.exit_code, "format version 7" in newer.stderr) == (3, True)
+    garbage = tmp_path / "garbage"
+    garbage.mkdir()
+    (garbage / "catalogue.lmdb").write_bytes(b"x" * 9000)
+    damaged = reid("stats", "--home", garbage)
+    assert damaged.exit_code == 3, damaged.stderr
+    assert damaged.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("frames_per_second = 0", "frames_per_second"),
+        ("frames_per_second = 'many'", "frames_per_second"),
+        ("detectr = 'x'", "detectr"),
+        ("not toml", "expected TOML"),
+        ("embedder = 'people-rnet'", "did you mean people-rnet"),
+    ],
+)
+def test_bad_settings(tmp_path: Path, shown: tuple[Path, Result], photo: Path, text: str, line: str) -> None:
+    home = tmp_path / "archive"
+    subprocess.run(["cp", "-r", str(shown[0]), str(home)], check=True)
+    (home / "reid.toml").write_text(text)
+    result = reid("search", photo, "--home", home)
+    assert result.exit_code == 2, result.stderr
+    assert line in result.stderr
+
+
+def test_bad_footage_is_listed_and_the_rest_is_done(tmp_path: Path) -> None:
+    footage = tmp_path / "songpa" / "SP-1"
+    footage.mkdir(parents=True)
+    good = next(demo.FOOTAGE.rglob("*.mp4"))
+    (footage / good.name).write_bytes(good.read_bytes())
+    cut = footage / "20251103T160000.mp4"
+    cut.write_bytes(good.read_bytes()[: good.stat().st_size // 3])
+    (footage / "20251103T170000.mp4").write_bytes(b"")
+    (footage / "20251103T180000.mp4").write_bytes(b"no video at all")
+    (footage / "no-time.avi").write_bytes(good.read_bytes()[:1000])
+    result = reid("index", tmp_path / "songpa", "--home", tmp_path / "archive", "--json")
+    assert result.exit_code == 1, result.stderr
+    answer = json.loads(result.stdout)
+    assert {Path(clip["clip"]).name: clip["reason"] for clip in answer["failed"]}.items() >= {
+        "20251103T170000.mp4": "empty",
+        "20251103T180000.mp4": "not_video",
+    }.items()
+    assert good.name in {Path(clip["clip"]).name for clip in answer["done"]}
+
+
+def test_wrong_use(tmp_path: Path) -> None:
+    for arguments in (["serach"], ["index"], ["search"], ["index", tmp_path / "absent", "--home", tmp_path / "a"]):
+        result = reid(*arguments)
+        assert result.exit_code == 2, arguments
+        assert "Traceback" not in result.stderr
+
+
+def test_init_leaves_what_is_there(tmp_path: Path) -> None:
+    assert reid("init", "--home", tmp_path / "a", "--cameras", demo.CAMERAS).exit_code == 0
+    settings = tmp_path / "a" / "reid.toml"
+    settings.write_text("top = 5\n")
+    assert reid("init", "--home", tmp_path / "a").exit_code == 0
+    assert settings.read_text() == "top = 5\n"
+    listed = json.loads(reid("cameras", "list", "--home", tmp_path / "a", "--json").stdout)["cameras"]
+    assert {camera["id"] for camera in listed} >= {"SP-001", "GJ-002"}
+
+
+def test_districts_and_models(tmp_path: Path) -> None:
+    listed = json.loads(reid("districts", "--home", tmp_path, "--json").stdout)["districts"]
+    assert len(listed) == 25
+    assert sum(row["active"] for row in listed) == 19
+    assert "송파구" in reid("districts", "--home", tmp_path).stdout
+    models = json.loads(reid("models", "list", "--home", tmp_path, "--json").stdout)["models"]
+    assert {model["name"] for model in models if model["in_use"]} == {"pedestrian-ssdlite", "people-rnet-c"}
+    assert all(len(model["sha256"]) == 64 for model in models)
+
+
+def test_starting_is_light() -> None:
+    """`reid --help` must not wait for torch."""
+    heavy = "{'torch', 'cv2', 'faiss', 'av', 'numpy', 'pydantic', 'lmdb'}"
+    code = f"import sys, cli; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_readme_names_every_command_and_setting() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for command in cli.app.registered_commands:
+        assert command.callback is not None
+        assert f"`reid {command.callback.__name__}" in readme
+    for name, group in (("models", cli.models_app), ("cameras", cli.cameras_app)):
+        for command in group.registered_commands:
+            assert f"`reid {name} {command.name}" in readme
+    for name in Settings.model_fields:
+        assert f"`{name}`" in readme
+
+
+def test_the_installed_script_runs() -> None:
+    script = Path(sys.executable).with_name("reid")
+    done = subprocess.run([str(script), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "search" in done.stdout
