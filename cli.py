@@ -318,7 +318,7 @@ def models_add(
     as_json: Json = False,
 ) -> None:
     """Copy model files into the archive; known ones are recognised by their sha256."""
-    from reid.models import add_model
+    from reid.adding import add_model
 
     archive = _archive(home)
     added = [add_model(file, archive.models, architecture) for file in files]
@@ -419,6 +419,7 @@ def _search(
     person: int | None = None,
     box: str | None = None,
 ) -> SearchResult:
+    from indexer.catalogue import Catalogue
     from indexer.times import milliseconds, parse_local
     from reid.detector import load_detector
     from reid.embedder import load_embedder
@@ -434,6 +435,8 @@ def _search(
         milliseconds(parse_local(until, until=True)) if until else None,
     )
     region = _parse_box(box) if box else None
+    with Catalogue(archive):  # an unfit archive is told before the models are loaded
+        pass
     embedder = load_embedder(settings.embedder, archive.models)
     query: Query = read_query(
         photo, load_detector(settings.detector, archive.models), embedder, person, region
@@ -514,7 +517,7 @@ def _print_result(result: SearchResult, table: Districts) -> None:
 
 
 def _write_report(path: Path, result: SearchResult, table: Districts) -> None:
-    from indexer.durable import write_file
+    from reid.durable import write_file
     from search.report import to_html
 
     write_file(path.absolute(), to_html(result, table).encode())

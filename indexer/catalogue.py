@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from indexer.cameras import Camera
-from indexer.durable import make_folder
+from reid.durable import make_folder
 from indexer.keyvalue import KeyValueFile
 from indexer.ledger import ClipDone, ClipFailed, Fingerprint, unpack_done, unpack_failed
 from indexer.shard.files import ArchiveFiles

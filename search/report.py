@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from search.sightings import SearchResult, Sighting
 CAUTION = "A score is likeness, not identity: a person must compare the pictures."
 CAUTION_KO = "점수는 닮은 정도일 뿐 동일인이라는 뜻이 아닙니다. 반드시 사람이 사진을 비교해야 합니다."
 
+_UNITS_KO = {"h": "시간", "min": "분", "s": "초"}
 REASONS_KO = {
     "no footage": "영상 없음",
     "failed clip": "읽지 못한 영상",
@@ -47,6 +49,12 @@ def camera_time(hours: float) -> str:
     if hours >= 1:
         return f"{hours:,.1f} h"
     return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.1f} s"
+
+
+def camera_time_ko(hours: float) -> str:
+    """The same in Korean."""
+    amount, unit = camera_time(hours).split()
+    return f"{amount}{_UNITS_KO[unit]}"
 
 
 def searched_share(coverage: Coverage) -> float:
@@ -131,8 +139,9 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(
-        local_time=local_time, camera_time=camera_time, percent=percent, jpeg=_data_uri, duration=duration
-    )
+        local_time=local_time, camera_time=camera_time, camera_time_ko=camera_time_ko, percent=percent,
+        jpeg=_data_uri, duration=duration, file_name=lambda path: Path(path).name,
+    )  # fmt: skip
     person = crop(result.query.picture, np.array(result.query.person_box, np.float32))
     return environment.get_template("report.html.j2").render(
         result=result,

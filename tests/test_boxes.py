@@ -60,7 +60,7 @@ def test_nobody() -> None:
 def test_suppression_keeps_what_torchvision_keeps(threshold: float, seed: int) -> None:
     random = np.random.default_rng(seed + 100)
     # Broken numbers: an IoU that is exactly the threshold would be a matter of rounding.
-    boxes = some_boxes(60, seed) + random.random((60, 4)).astype(np.float32) / 2
+    boxes = some_boxes(60, seed) + random.random((60, 4), np.float32) / np.float32(2)
     scores = random.permutation(60).astype(np.float32)
     kept = suppress(Detections(boxes, scores), threshold)
     expected = torchvision.ops.nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold).numpy()

@@ -170,9 +170,9 @@ def test_another_networks_output_is_refused(detector: Detector) -> None:
     ("size", "fine"),
     [
         ((576, 768), (577, 769)),
-        ((720, 1280), (481, 897)),
-        ((1080, 1920), (481, 897)),
-        ((2160, 3840), (481, 897)),  # a 4K frame costs what a 720p frame costs
+        ((720, 1280), (513, 897)),
+        ((1080, 1920), (513, 897)),
+        ((2160, 3840), (513, 897)),  # a 4K frame costs what a 720p frame costs
         ((288, 384), (577, 769)),  # small cameras are enlarged
         ((240, 320), (481, 641)),  # at most twice
         ((100, 80), None),  # a crop: the first look is as fine
@@ -215,23 +215,35 @@ def test_each_look_counts_for_its_own_heights() -> None:
     # Anchor 0 of the first look is 30 of 300 pixels high: 58 of the finer look's 577, too low to count.
     nothing = ssd_fake(None, fine=True)
     assert len(two_looks(ssd_fake(0), nothing).detect([picture(576, 768)])[0]) == 0
-    # The last but one anchor covers the whole picture.
-    (large,) = two_looks(ssd_fake(1912), nothing).detect([picture(576, 768)])
-    np.testing.assert_allclose(large.boxes, [[126, 0, 642, 576]], atol=1.0)
+    # Anchor 1911 is 285 of 300 pixels wide and high, in the middle.
+    (large,) = two_looks(ssd_fake(1911), nothing).detect([picture(576, 768)])
+    np.testing.assert_allclose(large.boxes, [[19.2, 14.4, 748.8, 561.6]], atol=0.01)
     # Without a finer look the first counts for all.
     options = DetectorOptions(fine_pixels=0)
     assert len(two_looks(ssd_fake(0), nothing, options).detect([picture(576, 768)])[0]) == 1
 
 
 def test_both_looks_at_one_person_give_one_box() -> None:
-    size = (577, 769)
-    tall = fine_anchors(*size)[-3]
-    shapes = anchors()
-    same = int(np.argmin(np.abs(shapes * [576 / 300, 768 / 300, 576 / 300, 768 / 300] - tall).sum(1)))
-    detector = two_looks(ssd_fake(same, 0.8), ssd_fake(len(fine_anchors(*size)) - 3, 0.9, fine=True))
-    (found,) = detector.detect([picture(576, 768)])
-    assert len(found) <= 2
-    assert found.scores[0] == pytest.approx(0.9)
+    # An anchor of the finer look 182 pixels high and 61 wide, in the middle of its 19 x 25 coarser cells,
+    # and the encodings that move an anchor of the first look to the same place.
+    size, shown = (577, 769), picture(577, 769)
+    fine = fine_anchors(*size)
+    row = 37 * 49 * 3 + (9 * 25 + 12) * 6 + 4
+    there = fine[row] * np.array([300 / 577, 300 / 769] * 2, np.float32)
+    anchor = anchors()[1911]
+
+    def first(batch: Floats) -> tuple[Floats, ...]:
+        boxes, logits = ssd_fake(1911, 0.8)(batch)
+        boxes[:, 1911, :2] = (there[:2] - anchor[:2]) / anchor[2:] * 10
+        boxes[:, 1911, 2:] = np.log(there[2:] / anchor[2:]) * 5
+        return boxes, logits
+
+    nothing = ssd_fake(None, fine=True)
+    (alone,) = two_looks(Fake(first), nothing).detect([shown])
+    (both,) = two_looks(Fake(first), ssd_fake(row, 0.9, fine=True)).detect([shown])
+    np.testing.assert_allclose(alone.boxes, both.boxes, atol=0.1)
+    assert alone.scores[0] == pytest.approx(0.8)
+    assert both.scores == pytest.approx([0.9])
 
 
 def test_yolox_boxes_are_read_from_their_cells() -> None:

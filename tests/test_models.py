@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from reid.adding import add_model
 from reid.embedder import load_embedder
 from reid.errors import FormatError, ModelError, ReidError, UnknownNameError
-from reid.models import add_model, find_model, known_models
+from reid.models import find_model, known_models
 from reid.networks.osnet import BUILDERS
 from reid.registry import DEFAULT_EMBEDDER, SPECS, ModelSpec
 from reid.weights import checked_paths, sha256_of

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from indexer.pipeline import Pipeline, PipelineOptions
@@ -53,7 +51,7 @@ def picture_of(walks: Sequence[Walk], frame: int) -> Picture:
 def write_scene(path: Path, walks: Sequence[Walk], frames: int = 30, rate: int = 10) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = cast(VideoStream, container.add_stream("libx264", rate=rate))
+        stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv444p"
         stream.options = {"crf": "8", "preset": "ultrafast"}
         for number in range(frames):
@@ -94,7 +92,8 @@ class FakeEmbedder:
         for row, crop in enumerate(crops):
             vectors[row, :3] = crop.reshape(-1, 3).mean(axis=0) - 120
             vectors[row, 3] = 5
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+        lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+        return np.asarray(vectors / lengths, np.float32)
 
 
 def fake_pipeline(sha256: str | None = None) -> Pipeline:

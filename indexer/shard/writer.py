@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.durable import make_folder, rename_folder, sync_file, sync_folder, write_file
+from reid.durable import make_folder, rename_folder, sync_file, sync_folder, write_file
 from indexer.keyvalue import KeyValueFile
 from indexer.shard.files import ArchiveFiles, SegmentFiles
 from indexer.shard.manifest import FileSeal, Manifest
