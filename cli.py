@@ -169,12 +169,12 @@ def search(
         archive, settings, districts, photo=photo, names=district, cameras=camera, since=since, until=until,
         top=top, person=person, box=box,
     )  # fmt: skip
-    if html:
-        _write_report(html, result, districts)
     if as_json:
         _print_json(to_json(result))
     else:
         _print_result(result, districts)
+    if html:
+        _write_report(html, result, districts)
     return 1 if result.damaged else 0
 
 

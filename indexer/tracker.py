@@ -1,18 +1,20 @@
 """Follows people through one clip: detections of successive frames become tracks.
 
 Owns the motion model, the association of detections to tracks, and the stitching of fragments into
-one track per person. Knows no picture, no model, no calendar: time is seconds of the clip, a person
+one track per person. Knows no picture, no model and no calendar: time is seconds of the clip, a person
 is a box and a unit vector. The only module that imports scipy.
 
-Every decision is a log-odds, "these two are one person" against "they are two": a motion part (how
-well the box lies where the track is expected) plus an appearance part (how alike the vectors are, on
-the scale of this very clip). Frame association cascades from sure to unsure detections (ByteTrack,
-Zhang et al. 2022); after that whole fragments are linked, end to start, with the same odds.
+Every decision is a log-odds, "these two are one person" against "they are two": how well the place
+fits the expected one, plus how alike the vectors are. Detections are associated in a cascade, certain
+ones first (Zhang et al. 2022, "ByteTrack"), and a track that misses its detections for a moment ends.
+Whole fragments, which can be judged better than single boxes, are then linked end to start with the
+same odds. Places are Kalman-filtered in continuous time, so frames may come at any, varying rate.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,11 @@ from reid.boxes import Boxes, Detections, area, intersection
 
 Floats = NDArray[np.float64]
 
+_CERTAIN_HITS = 3
+_CERTAIN_HIDDEN = 0.2
+_PRIOR_COSINES = 50.0
+"""The expected cosines of `TrackerOptions` count as much as this many seen ones."""
+
 
 @dataclass(frozen=True)
 class TrackerOptions:
@@ -30,62 +37,76 @@ class TrackerOptions:
 
     Attributes:
         start_score: a track starts from a detection scored at least this, 0..1.
-        high_score: detections scored at least this are associated first, by motion and appearance.
-        low_score: detections below this are ignored.
+        high_score: detections scored at least this are associated first and shape the appearance.
+        low_score: detections below this are ignored; those between only keep a track going.
+        start_overlap: no track starts from a box that shares this part of its or a tracked box's area,
+            0..1: it is mostly the same person, found twice.
         coast_s: seconds a track waits for its next detection before it ends.
-        stitch_s: seconds after its end within which a track may go on as a later one; 0 turns it off.
-        settle_s: seconds a new track is observed before it may be taken for an earlier one's sequel.
+        stitch_s: seconds after its end within which a track may go on as a later one; 0 for never.
         stitch_odds: log-odds a link between two fragments must reach; higher splits rather than fuses.
-        stitch_margin: log-odds by which the best link must beat its rivals.
-        speed_noise: random change of speed, heights / second per square root of a second.
-        position_noise: standard deviation of a detected box's place, heights.
+        stitch_margin: log-odds by which the best link must beat the next best.
+        prior: log-odds before any evidence, both for boxes and for fragments.
+        appearance_weight: log-odds by which one person's usual likeness differs from that of two.
+        same_cosine, different_cosine: expected cosine of one person's vectors a moment apart, and of two
+            people's; a start, corrected by what the clip itself shows.
+        vector_keep: part of a track's remembered appearance that survives its next vector, 0..1.
+        max_hidden: a box hidden by another to a larger part than this teaches no appearance, 0..1.
+        position_noise: standard deviation of a detected box's centre, heights.
+        size_noise: standard deviation of the logarithm of a detected box's height.
         start_speed: standard deviation of a new track's unknown speed, heights / second.
-        memory_s: seconds over which a lost track's speed fades.
-        appearance_weight: log-odds between vectors as alike as one person's and as two people's are.
-        prior: log-odds before any evidence.
-        min_hits: detections a track needs to be sure.
-        min_duration_s: seconds between first and last detection a track needs to be sure.
-        min_score: mean score of its detections a track needs to be sure.
+        speed_noise: random change of speed, heights / second, in one second.
+        memory_s: seconds over which the speed of a person out of sight is believed to last.
+        min_hits, min_duration_s, min_score: detections, seconds from first to last, and mean score 0..1
+            a track needs to be sure.
     """
 
-    start_score: float = 0.4
-    high_score: float = 0.2
+    start_score: float = 0.5
+    high_score: float = 0.3
     low_score: float = 0.1
-    coast_s: float = 2.0
+    start_overlap: float = 0.7
+    coast_s: float = 1.0
     stitch_s: float = 5.0
-    settle_s: float = 1.0
-    stitch_odds: float = 0.0
+    stitch_odds: float = 0.5
     stitch_margin: float = 0.5
-    speed_noise: float = 0.6
-    position_noise: float = 0.1
-    start_speed: float = 0.7
-    memory_s: float = 2.0
-    appearance_weight: float = 6.0
     prior: float = -1.0
+    appearance_weight: float = 9.0
+    same_cosine: float = 0.75
+    different_cosine: float = 0.15
+    vector_keep: float = 0.9
+    max_hidden: float = 0.5
+    position_noise: float = 0.1
+    size_noise: float = 0.15
+    start_speed: float = 0.7
+    speed_noise: float = 0.6
+    memory_s: float = 2.0
     min_hits: int = 3
     min_duration_s: float = 0.5
     min_score: float = 0.35
-    max_hidden: float = 0.5
-    start_overlap: float = 0.7
-    vector_keep: float = 0.9
-    same_cosine: float = 0.75
-    different_cosine: float = 0.15
-    middle: float = 0.55
-    size_noise: float = 0.15
-    stitch_appearance: float = 1.0
-    tail: float = 12.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low_score <= self.high_score <= self.start_score <= 1:
+            raise ValueError(
+                "expected 0 <= low_score <= high_score <= start_score <= 1,"
+                f" got {self.low_score}, {self.high_score}, {self.start_score}"
+            )
+        lengths = (self.coast_s, self.memory_s, self.position_noise, self.size_noise, self.start_speed)
+        if min(lengths) <= 0 or self.stitch_s < 0 or self.min_hits < 1:
+            raise ValueError(
+                "expected coast_s, memory_s, position_noise, size_noise and start_speed above 0,"
+                f" stitch_s not negative and min_hits 1 or more, got {self}"
+            )
 
 
 @dataclass(frozen=True)
 class Track:
-    """One person's passage through the clip, complete: no number in it will ever be given again.
+    """One person's passage through the clip, complete: none of its numbers is ever given out again.
 
     Attributes:
-        numbers: what `Tracker.update` called the person, in order of time; several when fragments
-            were stitched.
+        numbers: what `Tracker.update` called the person, in order of time; several when fragments were
+            stitched.
         start_s, end_s: first and last detection, seconds of the clip.
-        hits: detections.
-        score: mean score of the detections, 0..1.
+        hits: how many detections.
+        score: their mean score, 0..1.
         is_sure: False for what is too short or too faint to be taken for a person.
     """
 
@@ -97,64 +118,70 @@ class Track:
     is_sure: bool
 
 
-class _Fragment:
-    """A track without interruption: how it began, what it looks like, where it is now.
+class _Motion:
+    """Kalman filter of a box: centre and speed in pixels, their (co)variances in heights.
 
-    Places are pixels of the picture, speeds pixels / second, variances squares of the box height.
+    White-noise acceleration (Bar-Shalom et al. 2001); both axes share one covariance. Unlike there, a
+    forecast's reach levels off at `memory_s`: nobody walks on unseen in a straight line for long.
     """
 
-    def __init__(self, number: int, time_s: float, box: Floats, vector: Floats, options: TrackerOptions):
-        self.options = options
-        self.numbers = (number,)
-        self.start_s = self.born_s = self.seen_s = time_s
+    def __init__(self, time_s: float, place: Floats, options: TrackerOptions) -> None:
+        self._options = options
+        self.time_s = time_s
+        self.x, self.y, self.height = place.tolist()
+        self._speed_x = self._speed_y = 0.0
+        self._var, self._cross, self._speed_var = options.position_noise**2, 0.0, options.start_speed**2
+
+    def forecast(self, time_s: float) -> tuple[float, float, float, float]:
+        """Expected centre x and y, height (pixels) and variance of the centre (square heights)."""
+        gap, reach = self._gap(time_s)
+        jitter = self._options.speed_noise**2 * gap**3 / 3
+        var = self._var + 2 * reach * self._cross + reach**2 * self._speed_var + jitter
+        return self.x + reach * self._speed_x, self.y + reach * self._speed_y, self.height, var
+
+    def follow(self, time_s: float, place: Floats, noise: float) -> None:
+        """Take where the person is now; `noise` is the standard deviation of the centre in heights."""
+        x, y, height = place.tolist()
+        ahead_x, ahead_y, _, var = self.forecast(time_s)
+        gap, reach = self._gap(time_s)
+        noise_var = self._options.speed_noise**2
+        cross = self._cross + reach * self._speed_var + noise_var * gap**2 / 2
+        speed_var = self._speed_var + noise_var * gap
+        gain, speed_gain = var / (var + noise**2), cross / (var + noise**2)
+        self.x, self.y = ahead_x + gain * (x - ahead_x), ahead_y + gain * (y - ahead_y)
+        self.height += gain * (height - self.height)
+        self._speed_x += speed_gain * (x - ahead_x)
+        self._speed_y += speed_gain * (y - ahead_y)
+        self._var, self._cross = var * (1 - gain), cross * (1 - gain)
+        self._speed_var = speed_var - speed_gain * cross
+        self.time_s = time_s
+
+    def _gap(self, time_s: float) -> tuple[float, float]:
+        gap, memory = time_s - self.time_s, self._options.memory_s
+        return gap, memory * (1 - math.exp(-gap / memory))
+
+
+class _Fragment:
+    """One person followed without a break: where, since when, looking how."""
+
+    def __init__(self, number: int, time_s: float, place: Floats, vector: Floats, options: TrackerOptions):
+        self.numbers: tuple[int, ...] = (number,)
+        self.start_s = self.born_s = time_s
+        self.born_place = place
+        self.motion = _Motion(time_s, place, options)
         self.hits = 0
         self.score_sum = 0.0
-        self.x, self.y, self.width, self.height = _middle(box)
-        self.born_x, self.born_y, self.born_height = self.x, self.y, self.height
-        self.speed_x = self.speed_y = 0.0
-        self.place_var = options.position_noise**2
-        self.cross_var = 0.0
-        self.speed_var = options.start_speed**2
-        self.vector = vector
-        self.vector_sum = np.zeros_like(vector)
+        self.recent = vector
+        self.vector_sum = vector.copy()
         self.is_settled = False
 
-    def forecast(self, time_s: float) -> tuple[float, float, float]:
-        """Expected place at `time_s` in pixels and its variance in square heights (speed fades)."""
-        dt = time_s - self.seen_s
-        memory = self.options.memory_s
-        reach = memory * (1 - math.exp(-dt / memory))
-        var = self.place_var + 2 * reach * self.cross_var + reach * reach * self.speed_var
-        return (
-            self.x + reach * self.speed_x,
-            self.y + reach * self.speed_y,
-            var + self.options.speed_noise**2 * dt**3 / 3,
-        )
+    @property
+    def seen_s(self) -> float:
+        return self.motion.time_s
 
-    def follow(self, time_s: float, box: Floats, score: float, noise: float) -> None:
-        """Kalman update with a detection of this track; `noise` is the box's place error in heights."""
-        x, y, width, height = _middle(box)
-        dt = time_s - self.seen_s
-        reach = self.options.memory_s * (1 - math.exp(-dt / self.options.memory_s))
-        ahead_x, ahead_y, var = self.forecast(time_s)
-        cross = self.cross_var + reach * self.speed_var + self.options.speed_noise**2 * dt * dt / 2
-        speed_var = self.speed_var + self.options.speed_noise**2 * dt
-        total = var + noise * noise
-        gain, speed_gain = var / total, cross / total
-        self.x, self.y = ahead_x + gain * (x - ahead_x), ahead_y + gain * (y - ahead_y)
-        self.speed_x += speed_gain * (x - ahead_x)
-        self.speed_y += speed_gain * (y - ahead_y)
-        self.place_var, self.cross_var = var * (1 - gain), cross * (1 - gain)
-        self.speed_var = speed_var - speed_gain * cross
-        self.width += gain * (width - self.width)
-        self.height += gain * (height - self.height)
-        self.seen_s = time_s
-        self.hits += 1
-        self.score_sum += score
-
-    def remember(self, vector: Floats) -> None:
-        """Take the vector of an unhidden detection into the recent and the whole appearance."""
-        self.vector = _unit(self.options.vector_keep * self.vector + (1 - self.options.vector_keep) * vector)
+    def remember(self, vector: Floats, keep: float) -> None:
+        """Take the vector of a well visible detection into the recent and the whole appearance."""
+        self.recent = _unit(keep * self.recent + (1 - keep) * vector)
         self.vector_sum += vector
 
     def continue_from(self, earlier: _Fragment) -> None:
@@ -165,9 +192,8 @@ class _Fragment:
         self.score_sum += earlier.score_sum
         self.vector_sum += earlier.vector_sum
 
-    def track(self) -> Track:
-        """What is handed out in the end."""
-        options, score = self.options, self.score_sum / self.hits
+    def track(self, options: TrackerOptions) -> Track:
+        score = self.score_sum / self.hits
         is_sure = (
             self.hits >= options.min_hits
             and self.seen_s - self.start_s >= options.min_duration_s
@@ -177,196 +203,229 @@ class _Fragment:
 
 
 class _Likeness:
-    """What a cosine means in this clip: learned from who is certainly one or certainly two people."""
+    """What a cosine means in this clip, learned from what is certainly one person and certainly two.
+
+    Embedders and cameras differ much in how alike they make people look; no fixed threshold fits all.
+    """
 
     def __init__(self, options: TrackerOptions) -> None:
-        self.options = options
-        self.same, self.different = options.same_cosine, options.different_cosine
-        self.same_seen = self.different_seen = 50.0
+        self._weight = options.appearance_weight
+        self._same = self._different = _PRIOR_COSINES
+        self._same_sum = options.same_cosine * _PRIOR_COSINES
+        self._different_sum = options.different_cosine * _PRIOR_COSINES
 
-    def learn_same(self, cosines: Floats) -> None:
-        self.same_seen += len(cosines)
-        self.same += float((cosines - self.same).sum()) / self.same_seen
-
-    def learn_different(self, cosines: Floats) -> None:
-        self.different_seen += len(cosines)
-        self.different += float((cosines - self.different).sum()) / self.different_seen
+    def learn(self, cosines: Floats) -> None:
+        """Take (N, N) cosines of N people of one frame, a moment ago (rows) and now (columns)."""
+        count, own = len(cosines), float(np.trace(cosines))
+        self._same += count
+        self._same_sum += own
+        self._different += count * (count - 1)
+        self._different_sum += float(cosines.sum()) - own
 
     def odds(self, cosines: Floats) -> Floats:
-        """Log-odds of "one person", 0 half way between the clip's two kinds of cosine."""
-        span = max(self.same - self.different, 0.1)
-        return self.options.appearance_weight * (
-            np.clip((cosines - self.different) / span, 0, 1.2) - self.options.middle
-        )
+        """Log-odds of "one person": 0 half way between the two usual cosines."""
+        different = self._different_sum / self._different
+        span = max(self._same_sum / self._same - different, 0.1)
+        return np.asarray(self._weight * (np.clip((cosines - different) / span, 0.0, 1.2) - 0.5))
 
 
 class Tracker:
-    """Follows the people of one clip. Numbers start at 0 in every tracker."""
+    """Follows the people of one clip; each clip needs its own. Numbers count up from 0.
+
+    Every number `update` gives out comes back exactly once, in a `Track` of `finished` or `flush`. That
+    takes at most `coast_s + stitch_s` seconds of the clip after the person was last seen (and a frame
+    after that), so a clip of any length needs bounded memory.
+    """
 
     def __init__(self, options: TrackerOptions | None = None) -> None:
-        self.options = options or TrackerOptions()
-        self._likeness = _Likeness(self.options)
+        self._options = options or TrackerOptions()
+        self._likeness = _Likeness(self._options)
         self._active: list[_Fragment] = []
         self._ended: list[_Fragment] = []
         self._next_number = 0
         self._now_s = -math.inf
 
     def update(self, time_s: float, found: Detections, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
-        if time_s <= self._now_s:
+        """Take the next frame.
+
+        Args:
+            time_s: seconds of the clip, later than the frame before; any step, any gap.
+            found: the people detected.
+            vectors: (N, D) float32, the unit vector of each detection.
+
+        Returns:
+            (N,) int64 number of each detection's track, -1 for one that belongs to none. A number is
+            given from a person's first detection on; whether to keep it tells `Track.is_sure`.
+
+        Raises:
+            ValueError: time does not advance, or not one vector per detection.
+        """
+        if not time_s > self._now_s:
             raise ValueError(
-                f"expected frames in order of time, got {time_s:.3f} s after {self._now_s:.3f} s"
+                f"expected a time after {self._now_s} s, got {time_s} s: frames must be in order"
             )
         if vectors.ndim != 2 or len(vectors) != len(found):
-            raise ValueError(f"expected one vector per detection ({len(found)}), got shape {vectors.shape}")
+            raise ValueError(f"expected one vector per detection ({len(found)}), got {vectors.shape}")
         self._now_s = time_s
-        options = self.options
-        self._end(lambda track: time_s - track.seen_s > options.coast_s)
-        numbers = np.full(len(found), -1, np.int64)
-        boxes = found.boxes.astype(np.float64)
+        self._end(time_s - self._options.coast_s)
         units = vectors.astype(np.float64)
-        hidden = _hidden_share(found.boxes)
-        high = found.scores >= options.high_score
-        low = (found.scores >= options.low_score) & ~high
-        left = self._active
-        taken: list[tuple[_Fragment, int]] = []
-        for rows in (np.flatnonzero(high), np.flatnonzero(low)):
-            waiting = left
-            pairs = self._associate(time_s, waiting, boxes[rows], units[rows])
-            taken += [(waiting[t], int(rows[d])) for t, d in pairs]
-            gone = {id(waiting[t]) for t, _ in pairs}
-            left = [track for track in left if id(track) not in gone]
-        self._learn(taken, units, hidden)
-        for track, row in taken:
-            score = float(found.scores[row])
-            track.follow(time_s, boxes[row], score, options.position_noise * (1 if high[row] else 2))
-            if high[row] and hidden[row] < options.max_hidden:
-                track.remember(units[row])
+        hidden = _hidden_shares(found.boxes)
+        pairs = self._cascade(found, units)
+        self._learn([(track, row) for track, row in pairs if hidden[row] <= _CERTAIN_HIDDEN], units)
+        numbers = np.full(len(found), -1, np.int64)
+        for track, row in pairs:
+            self._follow(track, found, units, row, visible=hidden[row] <= self._options.max_hidden)
             numbers[row] = track.numbers[-1]
-        self._start(time_s, found, units, numbers)
-        self._stitch(settle_all=False)
+        self._start(found, units, numbers)
+        self._stitch(time_s - self._options.coast_s)
         return numbers
 
-    def _associate(self, time_s, tracks, boxes, units):
+    def finished(self) -> list[Track]:
+        """The tracks that became complete since the last call."""
+        limit = self._now_s - self._options.stitch_s - self._options.coast_s
+        return self._hand_out([track for track in self._ended if track.seen_s < limit])
+
+    def flush(self) -> list[Track]:
+        """All tracks not handed out yet; the clip is over."""
+        self._end(math.inf)
+        self._stitch(math.inf)
+        return self._hand_out(self._ended)
+
+    def _hand_out(self, done: list[_Fragment]) -> list[Track]:
+        self._ended = [track for track in self._ended if track not in done]
+        return [track.track(self._options) for track in done]
+
+    def _cascade(self, found: Detections, units: Floats) -> list[tuple[_Fragment, int]]:
+        """Which track each detection continues: high scores choose first, low ones among the rest."""
+        options = self._options
+        high = found.scores >= options.high_score
+        low = (found.scores >= options.low_score) & ~high
+        pairs: list[tuple[_Fragment, int]] = []
+        waiting = self._active
+        for rows in (np.flatnonzero(high), np.flatnonzero(low)):
+            new = self._associate(waiting, found.boxes[rows], units[rows])
+            pairs += [(waiting[place], int(rows[column])) for place, column in new]
+            taken = {place for place, _ in new}
+            waiting = [track for place, track in enumerate(waiting) if place not in taken]
+        return pairs
+
+    def _associate(self, tracks: Sequence[_Fragment], boxes: Boxes, units: Floats) -> list[tuple[int, int]]:
+        """(track, box) places of the pairing with the highest total odds; only pairs with odds above 0."""
         if not tracks or not len(boxes):
             return []
-        options = self.options
-        ahead = np.array([track.forecast(time_s) for track in tracks])
-        heights = np.array([track.height for track in tracks])
-        x, y, _, height = _middle(boxes.T)
-        odds = _motion_odds(ahead, heights, np.stack([x, y, height], 1), options)
-        cosines = np.stack([track.vector for track in tracks]) @ units.T
-        odds += self._likeness.odds(cosines)
-        rows, columns = linear_sum_assignment(-np.maximum(odds, 0.0))
-        return [(r, c) for r, c in zip(rows, columns, strict=True) if odds[r, c] > 0.0]
+        ahead = np.array([track.motion.forecast(self._now_s) for track in tracks])
+        cosines = np.stack([track.recent for track in tracks]) @ units.T
+        odds = self._motion_odds(ahead, _places(boxes)) + self._likeness.odds(cosines)
+        rows, columns = linear_sum_assignment(np.maximum(odds, 0.0), maximize=True)
+        pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+        return [(row, column) for row, column in pairs if odds[row, column] > 0]
 
-    def _learn(self, taken, units, hidden):
-        clear = [(track, row) for track, row in taken if hidden[row] < 0.2 and track.hits >= 3]
-        if not clear:
-            return
-        cosines = np.stack([track.vector for track, _ in clear]) @ units[[row for _, row in clear]].T
-        own = np.eye(len(clear), dtype=bool)
-        self._likeness.learn_same(cosines[own])
-        self._likeness.learn_different(cosines[~own])
+    def _motion_odds(self, ahead: Floats, places: Floats) -> Floats:
+        """(T, N) log-odds from forecasts (T, 4) and places (N, 3), without appearance.
 
-    def _start(self, time_s, found, units, numbers):
-        options = self.options
-        tracked = found.boxes[numbers >= 0]
+        Gaussian in centre and log-height, against people spread evenly over the picture.
+        """
+        x, y, height, var = (column[:, None] for column in ahead.T)
+        total = var + self._options.position_noise**2
+        distance = ((places[:, 0] - x) ** 2 + (places[:, 1] - y) ** 2) / (height**2 * total)
+        growth = np.log(places[:, 2] / height) / self._options.size_noise
+        return np.asarray(self._options.prior - (distance + growth**2) / 2 - np.log(total))
+
+    def _learn(self, pairs: Sequence[tuple[_Fragment, int]], units: Floats) -> None:
+        """Let the clip teach the likeness, from well visible people followed for a while."""
+        pairs = [(track, row) for track, row in pairs if track.hits >= _CERTAIN_HITS]
+        if pairs:
+            before = np.stack([track.recent for track, _ in pairs])
+            self._likeness.learn(before @ units[[row for _, row in pairs]].T)
+
+    def _follow(self, track: _Fragment, found: Detections, units: Floats, row: int, *, visible: bool) -> None:
+        options, score = self._options, float(found.scores[row])
+        is_high = score >= options.high_score
+        # Low scores are mostly half-hidden people, whose boxes are cut.
+        noise = options.position_noise * (1 if is_high else 2)
+        track.motion.follow(self._now_s, _places(found.boxes[row : row + 1])[0], noise)
+        track.hits += 1
+        track.score_sum += score
+        if is_high and visible:
+            track.remember(units[row], options.vector_keep)
+
+    def _start(self, found: Detections, units: Floats, numbers: NDArray[np.int64]) -> None:
+        """Begin tracks from the sure detections left over, filling in `numbers`."""
+        options = self._options
+        candidates = (numbers < 0) & (found.scores >= options.start_score)
         for row in np.argsort(-found.scores, kind="stable"):
-            if numbers[row] >= 0 or found.scores[row] < options.start_score:
+            box, tracked = found.boxes[row : row + 1], found.boxes[numbers >= 0]
+            if not candidates[row] or _smaller_share(box, tracked) > options.start_overlap:
                 continue
-            box = found.boxes[row : row + 1]
-            if (
-                len(tracked)
-                and (intersection(box, tracked) / np.minimum(area(box)[:, None], area(tracked)[None])).max()
-                > options.start_overlap
-            ):
-                continue
-            track = _Fragment(self._next_number, time_s, box[0].astype(np.float64), units[row], options)
-            track.follow(time_s, box[0].astype(np.float64), float(found.scores[row]), options.position_noise)
-            track.remember(units[row])
+            track = _Fragment(self._next_number, self._now_s, _places(box)[0], units[row], options)
+            track.hits, track.score_sum = 1, float(found.scores[row])
             self._next_number += 1
             self._active.append(track)
             numbers[row] = track.numbers[-1]
-            tracked = np.concatenate([tracked, box])
 
-    def _end(self, is_over) -> None:
-        self._ended += [track for track in self._active if is_over(track)]
-        self._active = [track for track in self._active if not is_over(track)]
+    def _end(self, before_s: float) -> None:
+        """End the tracks last seen before `before_s`."""
+        self._ended += [track for track in self._active if track.seen_s < before_s]
+        self._active = [track for track in self._active if track.seen_s >= before_s]
 
-    def _stitch(self, settle_all: bool) -> None:
-        options = self.options
-        for later in [*self._ended, *self._active]:
-            if later.is_settled:
-                continue
-            if not (settle_all or self._now_s - later.born_s >= options.settle_s):
+    def _stitch(self, born_until_s: float) -> None:
+        """Link each fragment born until then, once, to the ended one it continues, if any.
+
+        All that was lost before it was born has ended by then (`coast_s`), and it has itself been seen
+        for a while.
+        """
+        fragments = [*self._ended, *self._active]
+        for later in sorted(fragments, key=lambda fragment: fragment.born_s):
+            if later.is_settled or later.born_s > born_until_s:
                 continue
             later.is_settled = True
-            if later.hits < options.min_hits or not options.stitch_s:
-                continue
-            earlier = [
-                t
-                for t in [*self._ended, *self._active]
-                if 0 < later.born_s - t.seen_s <= options.stitch_s and t.hits >= options.min_hits
-            ]
-            if not earlier:
-                continue
-            odds = np.array([self._link_odds(t, later) for t in earlier])
-            best = int(np.argmax(odds))
-            rest = np.delete(odds, best)
-            if odds[best] < options.stitch_odds or (
-                len(rest) and odds[best] - rest.max() < options.stitch_margin
-            ):
-                continue
-            later.continue_from(earlier[best])
-            self._ended = [t for t in self._ended if t is not earlier[best]]
-            self._active = [t for t in self._active if t is not earlier[best]]
+            earlier = self._predecessor(later)
+            if earlier is not None:
+                later.continue_from(earlier)
+                self._ended.remove(earlier)
+
+    def _predecessor(self, later: _Fragment) -> _Fragment | None:
+        options = self._options
+        candidates = [
+            fragment
+            for fragment in self._ended
+            if 0 < later.born_s - fragment.seen_s <= options.stitch_s
+            and min(fragment.hits, later.hits) >= options.min_hits
+        ]
+        if not candidates:
+            return None
+        odds = np.array([self._link_odds(fragment, later) for fragment in candidates])
+        best = int(np.argmax(odds))
+        next_best = np.delete(odds, best).max(initial=-math.inf)
+        if odds[best] < options.stitch_odds or odds[best] - next_best < options.stitch_margin:
+            return None
+        return candidates[best]
 
     def _link_odds(self, earlier: _Fragment, later: _Fragment) -> float:
-        options = self.options
-        ahead = np.array([earlier.forecast(later.born_s)])
-        motion = _motion_odds(
-            ahead,
-            np.array([earlier.height]),
-            np.array([[later.born_x, later.born_y, later.born_height]]),
-            options,
-        )
+        ahead = np.array([earlier.motion.forecast(later.born_s)])
         cosine = _unit(earlier.vector_sum) @ _unit(later.vector_sum)
-        look = self._likeness.odds(np.array([cosine]))
-        return float(motion[0, 0] + options.stitch_appearance * look[0])
-
-    def finished(self) -> list[Track]:
-        options = self.options
-        limit = self._now_s - options.stitch_s - options.settle_s
-        done = [track for track in self._ended if track.seen_s < limit]
-        self._ended = [track for track in self._ended if track.seen_s >= limit]
-        return [track.track() for track in done]
-
-    def flush(self) -> list[Track]:
-        self._end(lambda track: True)
-        self._stitch(settle_all=True)
-        done, self._ended = self._ended, []
-        return [track.track() for track in done]
+        odds = self._motion_odds(ahead, later.born_place[None]) + self._likeness.odds(cosine)
+        return float(odds[0, 0])
 
 
-def _middle(box):
-    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0], box[3] - box[1]
+def _places(boxes: Boxes) -> Floats:
+    """(N, 3) centre x, centre y and height of `boxes`, pixels."""
+    left, top, right, bottom = boxes.T.astype(np.float64)
+    return np.stack([(left + right) / 2, (top + bottom) / 2, bottom - top], axis=1)
 
 
 def _unit(vector: Floats) -> Floats:
-    return vector / max(float(np.sqrt(vector @ vector)), 1e-12)
+    return np.asarray(vector / max(math.sqrt(vector @ vector), 1e-12))
 
 
-def _hidden_share(boxes: Boxes) -> Floats:
-    """(N,) the share of each box that the most overlapping box nearer to the camera covers, 0..1."""
-    shared = intersection(boxes, boxes) / np.maximum(area(boxes)[:, None], 1e-9)
+def _hidden_shares(boxes: Boxes) -> NDArray[np.float32]:
+    """(N,) the largest part of each box that one box standing nearer, lower in the picture, covers."""
+    shares = intersection(boxes, boxes) / np.maximum(area(boxes)[:, None], 1e-9)
     nearer = boxes[None, :, 3] > boxes[:, None, 3]
-    return np.where(nearer, shared, 0.0).max(axis=1, initial=0.0)
+    return np.asarray(np.where(nearer, shares, 0.0).max(axis=1, initial=0.0), np.float32)
 
 
-def _motion_odds(ahead, heights, seen, options):
-    dx = (seen[None, :, 0] - ahead[:, None, 0]) / heights[:, None]
-    dy = (seen[None, :, 1] - ahead[:, None, 1]) / heights[:, None]
-    var = ahead[:, 2:3] + options.position_noise**2
-    grow = np.log(seen[None, :, 2] / heights[:, None]) / options.size_noise
-    distance = (dx * dx + dy * dy) / var + grow * grow
-    return options.prior - 3 * np.log1p(distance / options.tail) * options.tail / 6 - np.log(var)
+def _smaller_share(box: Boxes, others: Boxes) -> float:
+    """The largest part of the smaller of two boxes, `box` (1, 4) and one of `others`, that both cover."""
+    smaller = np.minimum(area(box)[:, None], area(others)[None, :])
+    return float((intersection(box, others) / np.maximum(smaller, 1e-9)).max(initial=0.0))
