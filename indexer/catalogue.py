@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from indexer.cameras import Camera
-from reid.durable import make_folder
 from indexer.keyvalue import KeyValueFile
 from indexer.ledger import ClipDone, ClipFailed, Fingerprint, unpack_done, unpack_failed
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.manifest import Manifest
+from reid.durable import make_folder
 from reid.errors import FormatError, ModelMismatchError, StorageError, storage_errors
 
 FORMAT_VERSION = 1

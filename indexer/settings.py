@@ -16,8 +16,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from reid.durable import make_folder, write_file
 from indexer.shard.files import ArchiveFiles
+from reid.durable import make_folder, write_file
 from reid.errors import InputError, storage_errors
 from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER
 

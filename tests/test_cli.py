@@ -29,7 +29,7 @@ def reid(*arguments: object) -> Result:
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Result]]:
     """The demo, run once."""
     home = tmp_path_factory.mktemp("demo") / "archive"
-    yield home, reid("demo", "--home", home, "--json")
+    return home, reid("demo", "--home", home, "--json")
 
 
 @pytest.fixture
@@ -207,7 +207,8 @@ def test_bad_footage_is_listed_and_the_rest_is_done(tmp_path: Path) -> None:
 
 
 def test_wrong_use(tmp_path: Path) -> None:
-    for arguments in (["serach"], ["index"], ["search"], ["index", tmp_path / "absent", "--home", tmp_path / "a"]):
+    absent = ["index", tmp_path / "absent", "--home", tmp_path / "a"]
+    for arguments in (["serach"], ["index"], ["search"], absent):
         result = reid(*arguments)
         assert result.exit_code == 2, arguments
         assert "Traceback" not in result.stderr

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.durable import make_folder, rename_folder, sync_file, sync_folder, write_file
 from indexer.keyvalue import KeyValueFile
 from indexer.shard.files import ArchiveFiles, SegmentFiles
 from indexer.shard.manifest import FileSeal, Manifest
 from indexer.shard.reader import Segment
 from indexer.shard.records import RECORDS_TABLE, THUMBNAILS_TABLE, Tracklet, record_key
+from reid.durable import make_folder, rename_folder, sync_file, sync_folder, write_file
 from reid.errors import storage_errors
 from reid.weights import sha256_of
 
