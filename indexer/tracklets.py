@@ -26,11 +26,13 @@ class TrackletOptions:
         new_view: a further vector is kept when its cosine with all kept ones is below this: another
             side of the body or another light.
         most_samples: bound on the samples kept of a track; beyond it every other one is dropped.
+        most_crops: bound on the crops whose pixels are kept, the best of different seconds.
     """
 
     most_vectors: int = 3
     new_view: float = 0.8
     most_samples: int = 256
+    most_crops: int = 6
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class TrackSummary:
 
     Attributes:
         start_s, end_s: first and last detection, seconds since the clip's first frame.
-        best: the sample of the best crop.
+        best: the sample of the best crop: of high quality, and typical of the track, so that a moment
+            in which two people were taken for one is not shown.
         crop: the best crop's picture.
         vectors: (K, D) float32 unit rows, most detections first, K between 1 and `most_vectors`.
         weights: (K,) float32, the share of the track's quality each vector stands for; sums to 1.
@@ -73,22 +76,23 @@ class TrackSummary:
 
 
 class TrackCollector:
-    """Gathers the samples of one track with bounded memory; only the best crop's pixels are kept."""
+    """Gathers the samples of one track with bounded memory; only a few crops' pixels are kept."""
 
     def __init__(self, options: TrackletOptions) -> None:
         self._options = options
         self._samples: list[Sample] = []
+        self._crops: dict[int, tuple[Sample, Picture]] = {}  # by second of the clip
         self._stride = 1
         self._detections = 0
         self._start_s = float("inf")
         self._end_s = float("-inf")
-        self._best: Sample | None = None
-        self._crop: Picture | None = None
 
     def add(self, sample: Sample, crop: Picture) -> None:
-        """Take one more detection; `crop` is copied only if it is the best so far."""
-        if self._best is None or sample.quality > self._best.quality:
-            self._best, self._crop = sample, crop.copy()
+        """Take one more detection; `crop` is copied only if it is kept."""
+        second = int(sample.time_s)
+        kept = self._crops.get(second)
+        if kept is None or sample.quality > kept[0].quality:
+            self._crops[second] = (sample, crop.copy())
         if self._detections % self._stride == 0:
             self._samples.append(sample)
         self._detections += 1
@@ -99,28 +103,31 @@ class TrackCollector:
     def absorb(self, other: TrackCollector) -> None:
         """Take over all of `other`: the tracker found that both are one person."""
         self._samples = sorted(self._samples + other._samples, key=lambda sample: sample.time_s)
+        self._crops = {**other._crops, **self._crops}
         self._detections += other._detections
         self._start_s = min(self._start_s, other._start_s)
         self._end_s = max(self._end_s, other._end_s)
-        if self._best is None or (other._best is not None and other._best.quality > self._best.quality):
-            self._best, self._crop = other._best, other._crop
         self._thin()
 
     def _thin(self) -> None:
         while len(self._samples) > self._options.most_samples:
             self._samples = self._samples[::2]
             self._stride *= 2
+        while len(self._crops) > self._options.most_crops:
+            del self._crops[min(self._crops, key=lambda second: self._crops[second][0].quality)]
 
     def summary(self) -> TrackSummary:
         """Pool what was gathered; needs at least one sample."""
-        if self._best is None or self._crop is None:
+        if not self._samples:
             raise ValueError("expected at least one sample, got none")
         vectors = np.stack([sample.vector for sample in self._samples])
         quality = np.array([sample.quality for sample in self._samples], np.float32)
         pooled, weights = pool_views(vectors, quality, self._options)
-        return TrackSummary(
-            self._start_s, self._end_s, self._best, self._crop, pooled, weights, self._detections
+        best, crop = max(
+            self._crops.values(),
+            key=lambda kept: kept[0].quality * max(float(kept[0].vector @ pooled[0]), 0.0),
         )
+        return TrackSummary(self._start_s, self._end_s, best, crop, pooled, weights, self._detections)
 
 
 def pool_views(
