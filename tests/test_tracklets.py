@@ -105,7 +105,7 @@ def test_memory_stays_bounded_and_times_exact() -> None:
 
 def test_absorbing_a_later_fragment() -> None:
     first, second = TrackCollector(OPTIONS), TrackCollector(OPTIONS)
-    first.add(sample(1, 0.3), crop(1))
+    first.add(sample(1, 0.75), crop(1))
     second.add(sample(9, 0.8, SIDE), crop(9))
     second.add(sample(10, 0.7, SIDE), crop(10))
     first.absorb(second)
