@@ -33,7 +33,6 @@ from reid.images import crop
 _RATE = 5.0
 _QUICK_SECONDS = 20.0
 _BATCH = 8
-_FIGURES = {"IDF1": 3, "IDP": 3, "IDR": 3, "MOTA": 3, "HOTA": 3, "IDSW": 0, "tracks": 0, "ms_per_frame": 2}
 _NOBODY = TruthFrame(np.zeros(0, np.int64), np.zeros((0, 4), np.float32))
 
 
@@ -174,8 +173,13 @@ TRACKERS: dict[str, Callable[[Sequence[Seen], float], tuple[Numbers, float]]] = 
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    table = Table("clip", "frames/s", "people", "tracker", *_FIGURES)
+    heads = ("clip", "fps", "tracker", "IDF1", "IDP/IDR", "MOTA", "HOTA", "IDSW", "tracks", "ms")
+    table = Table(*heads, box=None)
     for row in rows:
-        figures = [f"{row[name]:.{digits}f}" for name, digits in _FIGURES.items()]
-        table.add_row(row["clip"], f"{row['rate']:.0f}", f"{row['people']:.0f}", row["tracker"], *figures)
+        figures = [f"{row['IDF1']:.3f}", f"{row['IDP']:.2f}/{row['IDR']:.2f}"]
+        figures += [f"{row[name]:.3f}" for name in ("MOTA", "HOTA")]
+        figures += [f"{row['IDSW']:.0f}", f"{row['tracks']:.0f}/{row['people']:.0f}"]
+        table.add_row(
+            row["clip"], f"{row['rate']:.0f}", row["tracker"], *figures, f"{row['ms_per_frame']:.2f}"
+        )
     Console().print(table)
