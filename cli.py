@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from indexer.catalogue import Snapshot
     from indexer.districts import Districts
     from indexer.indexing import IndexReport
-    from indexer.ledger import ClipDone
     from indexer.settings import Settings
     from indexer.shard.files import ArchiveFiles
     from search.query import Box, Query
@@ -133,9 +132,9 @@ def index(
     requests = find_clips(paths, given, districts)
     report = _index(archive, settings, requests)
     if as_json:
-        _print_json(_index_json(report))
+        _print_json(report.to_json())
     else:
-        _print_index(report)
+        typer.echo("\n".join(report.lines()))
     return 1 if report.failed else 0
 
 
@@ -208,7 +207,9 @@ def districts(home: Home = None, as_json: Json = False) -> None:
 @_command
 def stats(home: Home = None, as_json: Json = False) -> None:
     """What the archive holds."""
-    figures = _stats(_archive(home))
+    from indexer.health import archive_figures
+
+    figures = archive_figures(_archive(home))
     if as_json:
         _print_json(figures)
         return
@@ -255,7 +256,7 @@ def demo(
         pass
     _add_cameras(archive, CAMERAS)
     report = _index(archive, settings, find_clips([FOOTAGE], Given(), districts))
-    _print_index(report, to_stderr=True)
+    _say("\n".join(report.lines()))
     result = _search(archive, settings, districts, photo=PHOTO, top=10)
     judgement = truth.judge(result)
     _write_report(archive.home / "report.html", result, districts)
@@ -450,64 +451,6 @@ def _parse_box(text: str) -> Box:
     except ValueError:
         raise InputError(f"--box {text!r}: expected four numbers x1,y1,x2,y2, e.g. 120,40,260,410") from None
     return x1, y1, x2, y2
-
-
-def _stats(archive: ArchiveFiles) -> dict[str, Any]:
-    from indexer.times import from_milliseconds, to_local_iso
-
-    snapshot = _snapshot(archive)
-    newest = max((clip.end_ms for clip in snapshot.clips), default=None)
-    return {
-        "home": str(archive.home),
-        "districts": len({district for district, _ in snapshot.cameras}),
-        "cameras": len(snapshot.cameras),
-        "clips": len(snapshot.clips),
-        "failed_clips": len(snapshot.failures),
-        "segments": len(snapshot.segments),
-        "tracklets": sum(entry.tracklets for entry in snapshot.segments),
-        "vectors": sum(entry.vectors for entry in snapshot.segments),
-        "bytes": sum(entry.bytes for entry in snapshot.segments),
-        "footage_s": round(sum(clip.footage_s for clip in snapshot.clips), 1),
-        "newest": to_local_iso(from_milliseconds(newest)) if newest is not None else None,
-    }
-
-
-def _index_json(report: IndexReport) -> dict[str, Any]:
-    return {
-        "done": [_clip_json(clip) for clip in report.done],
-        "skipped": [{"clip": path, "reason": reason} for path, reason in report.skipped],
-        "failed": [{"clip": c.path, "reason": c.reason, "message": c.message} for c in report.failed],
-        "warnings": list(report.warnings),
-        "tracklets": sum(clip.tracklets for clip in report.done),
-        "footage_s": round(report.footage_s, 3),
-        "seconds_taken": round(report.seconds_taken, 3),
-    }
-
-
-def _clip_json(clip: ClipDone) -> dict[str, Any]:
-    return {
-        "clip": clip.path,
-        "district": clip.district,
-        "camera": clip.camera,
-        "tracklets": clip.tracklets,
-        "footage_s": round(clip.footage_s, 3),
-        "frames_read": clip.frames_read,
-        "frames_corrupt": clip.frames_corrupt,
-        "warnings": list(clip.warnings),
-    }
-
-
-def _print_index(report: IndexReport, to_stderr: bool = False) -> None:
-    for warning in report.warnings:
-        _say(f"warning: {warning}")
-    for failed in report.failed:
-        _say(f"failed ({failed.reason}): {failed.message}")
-    tracklets = sum(clip.tracklets for clip in report.done)
-    typer.echo(
-        f"{len(report.done)} clips indexed, {len(report.skipped)} done before, {len(report.failed)} failed;"
-        f" {tracklets} tracklets from {report.footage_s:.0f} s of footage in {report.seconds_taken:.0f} s",
-        err=to_stderr,
-    )
 
 
 def _print_result(result: SearchResult, table: Districts) -> None:

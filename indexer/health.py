@@ -1,4 +1,4 @@
-"""Is this machine, and this archive, fit for the work? Looks only; changes nothing."""
+"""What an archive holds, and whether it and this machine are fit for the work. Changes nothing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Literal
+from typing import Any, Literal
 
 from indexer.catalogue import Catalogue, Snapshot
 from indexer.settings import load_settings
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
+from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import ArchiveError, ReidError
 from reid.models import find_model
 from reid.weights import checked_paths
@@ -135,3 +136,27 @@ def _segments(archive: ArchiveFiles, snapshot: Snapshot, deep: bool) -> Check:
     if bad:
         return Check("segments", "failed", f"{len(bad)} of {len(snapshot.segments)} damaged: {bad[0]}")
     return Check("segments", "ok", f"{len(snapshot.segments)} sound ({how})")
+
+
+def archive_figures(archive: ArchiveFiles) -> dict[str, Any]:
+    """The contract of `reid stats --json`; see docs/contracts.md.
+
+    Raises:
+        ArchiveError: there is none, or its catalogue cannot be read.
+    """
+    with Catalogue(archive) as catalogue:
+        snapshot = catalogue.snapshot()
+    newest = max((clip.end_ms for clip in snapshot.clips), default=None)
+    return {
+        "home": str(archive.home),
+        "districts": len({district for district, _ in snapshot.cameras}),
+        "cameras": len(snapshot.cameras),
+        "clips": len(snapshot.clips),
+        "failed_clips": len(snapshot.failures),
+        "segments": len(snapshot.segments),
+        "tracklets": sum(entry.tracklets for entry in snapshot.segments),
+        "vectors": sum(entry.vectors for entry in snapshot.segments),
+        "bytes": sum(entry.bytes for entry in snapshot.segments),
+        "footage_s": round(sum(clip.footage_s for clip in snapshot.clips), 1),
+        "newest": to_local_iso(from_milliseconds(newest)) if newest is not None else None,
+    }

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from indexer.cameras import Camera
 from indexer.catalogue import Catalogue, Snapshot, writer_lock
@@ -56,6 +57,34 @@ class IndexReport:
     def footage_s(self) -> float:
         """Seconds of footage indexed now."""
         return sum(clip.footage_s for clip in self.done)
+
+    @property
+    def tracklets(self) -> int:
+        """Tracklets added now."""
+        return sum(clip.tracklets for clip in self.done)
+
+    def lines(self) -> list[str]:
+        """The report for people: what was odd, what failed, and a closing line of figures."""
+        return [
+            *(f"warning: {warning}" for warning in self.warnings),
+            *(f"failed ({clip.reason}): {clip.message}" for clip in self.failed),
+            f"{len(self.done)} clips indexed, {len(self.skipped)} done before, {len(self.failed)} failed; "
+            f"{self.tracklets} tracklets; {self.footage_s:.0f} s of footage in {self.seconds_taken:.0f} s",
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report for machines; see docs/contracts.md."""
+        return {
+            "done": [clip.to_json() for clip in self.done],
+            "skipped": [{"clip": path, "reason": reason} for path, reason in self.skipped],
+            "failed": [
+                {"clip": clip.path, "reason": clip.reason, "message": clip.message} for clip in self.failed
+            ],
+            "warnings": list(self.warnings),
+            "tracklets": self.tracklets,
+            "footage_s": round(self.footage_s, 3),
+            "seconds_taken": round(self.seconds_taken, 3),
+        }
 
 
 class Progress:

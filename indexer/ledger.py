@@ -60,6 +60,19 @@ class ClipDone:
         """Plain values for the table."""
         return asdict(self)
 
+    def to_json(self) -> dict[str, Any]:
+        """What a run reports of the clip; see docs/contracts.md."""
+        return {
+            "clip": self.path,
+            "district": self.district,
+            "camera": self.camera,
+            "tracklets": self.tracklets,
+            "footage_s": round(self.footage_s, 3),
+            "frames_read": self.frames_read,
+            "frames_corrupt": self.frames_corrupt,
+            "warnings": list(self.warnings),
+        }
+
 
 def unpack_done(value: Mapping[str, Any]) -> ClipDone:
     """The row packed by `ClipDone.pack`."""

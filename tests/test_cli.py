@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ def reid(*arguments: object) -> Result:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Result]]:
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """The demo, run once."""
     home = tmp_path_factory.mktemp("demo") / "archive"
     return home, reid("demo", "--home", home, "--json")
