@@ -327,7 +327,8 @@ def models_add(
         _print_json({"added": [{"name": spec.name, "sha256": spec.sha256} for spec in added]})
         return
     for spec in dict.fromkeys(added):
-        _say(f'added {spec.name} ({spec.task}); use it with: {spec.task}or = "{spec.name}" in reid.toml')
+        setting = "detector" if spec.task == "detect" else "embedder"
+        _say(f'added {spec.name}; use it with this line in reid.toml: {setting} = "{spec.name}"')
 
 
 @cameras_app.command("add")

@@ -81,7 +81,7 @@ def find_clips(paths: Sequence[Path], given: Given, districts: Districts) -> lis
     """
     found: dict[Path, ClipRequest] = {}
     for path in paths:
-        for request in _expand(path.expanduser().absolute(), given, districts):
+        for request in _expand(path.expanduser().resolve(), given, districts):
             found.setdefault(request.path, request)
     if not found:
         endings = ", ".join(sorted(VIDEO_ENDINGS))
@@ -145,7 +145,7 @@ def _from_row(folder: Path, row: dict[str, str], given: Given, districts: Distri
     district = (row.get("district") or "").strip()
     camera = (row.get("camera") or "").strip()
     start = (row.get("start") or "").strip()
-    clip = _from_layout((folder / name).absolute(), given, districts)
+    clip = _from_layout((folder / name).resolve(), given, districts)
     return ClipRequest(
         path=clip.path,
         district=districts.find(district).slug if district else clip.district,

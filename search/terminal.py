@@ -25,8 +25,8 @@ def print_result(console: Console, result: SearchResult, districts: Districts) -
     for name, reason in result.damaged:
         console.print(f"damaged segment {name}: {reason}", style="red", highlight=False)
     console.print(
-        f"Compared {result.rows:,} vectors in {len(result.segments)} segments, exact. A score is likeness,"
-        " not identity.",
+        f"Compared {counted(result.rows, 'vector')} in {counted(len(result.segments), 'segment')}, exact."
+        " A score is likeness, not identity.",
         highlight=False,
     )
 
@@ -52,12 +52,18 @@ def _table(result: SearchResult, districts: Districts) -> Table:
     return table
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 camera`, `1,200 cameras`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def print_coverage(console: Console, coverage: Coverage) -> None:
     """What was searched and what was not, one line each."""
     asked, searched = camera_time(coverage.asked_camera_hours), camera_time(coverage.searched_camera_hours)
+    window = f"{local_time(coverage.since_ms)} to {local_time(coverage.until_ms)}"
     console.print(
         f"Searched {searched} of {asked} of camera time ({percent(searched_share(coverage))}):"
-        f" {coverage.cameras} cameras, {local_time(coverage.since_ms)} to {local_time(coverage.until_ms)}.",
+        f" {counted(coverage.cameras, 'camera')}, {window}.",
         style="bold",
         highlight=False,
     )
