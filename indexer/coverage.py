@@ -132,9 +132,10 @@ def _unmeasurable(
 
 def _spans(clips: Iterable[ClipDone], damaged: set[str], even_damaged: bool) -> list[Interval]:
     return [
-        (clip.start_ms, clip.end_ms)
+        span
         for clip in clips
         if even_damaged or not damaged.intersection(clip.segments)
+        for span in clip.spans
     ]
 
 

@@ -174,7 +174,8 @@ def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
     end = start + timedelta(seconds=content.report.last_time_s)
     clip = ClipDone(
         sha256=sha256, path=str(request.path), district=district, camera=camera_id,
-        start_ms=milliseconds(start), end_ms=milliseconds(end), start_source=source,
+        start_ms=milliseconds(start), end_ms=milliseconds(end), spans=_true_spans(start, content),
+        start_source=source,
         detector=run.pipeline.detector.spec.sha256, embedder=run.pipeline.embedder.spec.sha256,
         frames_read=content.report.frames_decoded, frames_sampled=content.sampled,
         frames_corrupt=content.report.frames_corrupt, tracklets=len(content.people),
@@ -185,6 +186,11 @@ def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
     run.catalogue.record_done(clip, fingerprint, camera, manifests)
     run.done.append(clip)
     run.warnings += [f"{request.path}: {warning}" for warning in clip.warnings]
+
+
+def _true_spans(start: datetime, content: ClipContent) -> tuple[tuple[int, int], ...]:
+    zero = milliseconds(start)
+    return tuple((zero + round(begin * 1000), zero + round(end * 1000)) for begin, end in content.spans)
 
 
 def _skip(run: _Run, request: ClipRequest, before: ClipDone, fingerprint: Fingerprint) -> None:

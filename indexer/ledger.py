@@ -24,6 +24,7 @@ class ClipDone:
         district, camera: where it was recorded.
         start_ms, end_ms: true time of its first and last frame read, milliseconds since 1970 UTC
             (the camera's clock offset is already taken off).
+        spans: (start, end) of the stretches that were looked at, in the same unit; damage leaves gaps.
         start_source: "given" (option or list), "name" or "container".
         detector, embedder: sha256 of the models.
         frames_read, frames_sampled, frames_corrupt: counts; the clip was decoded in spite of the last.
@@ -39,6 +40,7 @@ class ClipDone:
     camera: str
     start_ms: int
     end_ms: int
+    spans: tuple[tuple[int, int], ...]
     start_source: str
     detector: str
     embedder: str
@@ -53,8 +55,8 @@ class ClipDone:
 
     @property
     def footage_s(self) -> float:
-        """Seconds of footage in the clip."""
-        return (self.end_ms - self.start_ms) / 1000
+        """Seconds of footage that were looked at."""
+        return sum(end - start for start, end in self.spans) / 1000
 
     def pack(self) -> dict[str, Any]:
         """Plain values for the table."""

@@ -24,6 +24,8 @@ from reid.quality import crop_quality
 
 _BATCH = 8  # frames decoded ahead: enough for the detector's batches, little memory even at 4K
 
+_GAP_S = 2.0  # a longer time between two frames is time nobody looked at, unless the clip is that slow
+
 
 @dataclass(frozen=True)
 class PipelineOptions:
@@ -47,6 +49,8 @@ class ClipContent:
         people: one summary per person's passage, by first appearance.
         width, height: of its frames, pixels.
         sampled: frames looked at.
+        spans: (start, end) of the stretches without a gap, seconds since the clip's first frame; damage
+            can leave minutes between two frames, and nobody looked there.
         report: what the decoder met.
     """
 
@@ -54,6 +58,7 @@ class ClipContent:
     width: int
     height: int
     sampled: int
+    spans: tuple[tuple[float, float], ...]
     report: ReadReport
 
 
@@ -77,14 +82,17 @@ class Pipeline:
         """
         follower = _Follower(self.options)
         with open_clip(path) as clip:
-            width, height, sampled = clip.width, clip.height, 0
+            width, height = clip.width, clip.height
+            gap_s = max(_GAP_S, 3 / clip.average_rate)
+            moments: list[float] = []
             for frames in _batches(clip.frames(self.options.frames_per_second), _BATCH):
                 for frame, found in zip(frames, self._detect(frames), strict=True):
                     follower.follow(frame, found, self.embedder)
-                sampled += len(frames)
-                progress(frames[-1].time_s)
+                moments += [frame.time_s for frame in frames]
+                progress(moments[-1])
             report = clip.report()
-        return ClipContent(follower.people(), width, height, sampled, report)
+        spans = spans_between_gaps([*moments, report.last_time_s], gap_s)
+        return ClipContent(follower.people(), width, height, len(moments), spans, report)
 
     def _detect(self, frames: list[Frame]) -> list[Detections]:
         return self.detector.detect([frame.picture for frame in frames])
@@ -130,6 +138,17 @@ class _Follower:
                 first.absorb(other)
             if track.is_sure:
                 self._done.append(first.summary())
+
+
+def spans_between_gaps(moments: list[float], gap_s: float) -> tuple[tuple[float, float], ...]:
+    """The stretches of ascending `moments` in which neighbours are at most `gap_s` apart; all in seconds."""
+    spans: list[tuple[float, float]] = []
+    for moment in moments:
+        if spans and moment - spans[-1][1] <= gap_s:
+            spans[-1] = (spans[-1][0], moment)
+        else:
+            spans.append((moment, moment))
+    return tuple(spans)
 
 
 def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
