@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
-from reid.errors import InputError, ReidError
+from reid.errors import InputError, ReidError, storage_errors
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +65,8 @@ def _command(body: Callable[P, int | None]) -> Callable[P, None]:
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            code = body(*args, **kwargs)
+            with storage_errors(Path.cwd()):
+                code = body(*args, **kwargs)
             sys.stdout.flush()
         except ReidError as error:
             typer.echo(f"reid: {error}", err=True)
@@ -392,12 +393,15 @@ def _add_cameras(archive: ArchiveFiles, file: Path) -> None:
 
 
 def _index(archive: ArchiveFiles, settings: Settings, requests: list[Any]) -> IndexReport:
+    from indexer.catalogue import Catalogue
     from indexer.indexing import index_clips
     from indexer.pipeline import Pipeline, PipelineOptions
     from indexer.progress import shown_progress
     from reid.detector import load_detector
     from reid.embedder import load_embedder
 
+    with Catalogue(archive, "create"):  # an unfit archive is told before the models are loaded
+        pass
     pipeline = Pipeline(
         load_detector(settings.detector, archive.models),
         load_embedder(settings.embedder, archive.models),

@@ -83,7 +83,9 @@ class Catalogue:
     """
 
     def __init__(self, archive: ArchiveFiles, mode: Literal["create", "write", "read"] = "read") -> None:
-        if mode != "create" and not archive.catalogue.exists():
+        with storage_errors(archive.catalogue):
+            exists = archive.catalogue.exists()
+        if mode != "create" and not exists:
             raise StorageError(
                 f"{archive.home}: no archive there; create one with: reid init --home {archive.home}"
             )

@@ -15,7 +15,7 @@ from typing import Literal
 from indexer.cameras import check_camera_id
 from indexer.districts import Districts
 from indexer.times import parse_local
-from reid.errors import FootageError, InputError, UnknownNameError
+from reid.errors import FootageError, InputError, UnknownNameError, storage_errors
 
 VIDEO_ENDINGS = frozenset(
     f".{ending}"
@@ -78,11 +78,13 @@ def find_clips(paths: Sequence[Path], given: Given, districts: Districts) -> lis
         InputError: a path does not exist, a list is malformed, nothing is found, a start is given for
             several clips.
         UnknownNameError: a district nobody knows.
+        StorageError: a folder that may not be read.
     """
     found: dict[Path, ClipRequest] = {}
     for path in paths:
-        for request in _expand(path.expanduser().resolve(), given, districts):
-            found.setdefault(request.path, request)
+        with storage_errors(path):
+            for request in _expand(path.expanduser().resolve(), given, districts):
+                found.setdefault(request.path, request)
     if not found:
         endings = ", ".join(sorted(VIDEO_ENDINGS))
         raise InputError(f"no clips found under {', '.join(map(str, paths))}; known endings: {endings}")

@@ -138,7 +138,9 @@ def lmdb_errors(path: Path) -> Iterator[None]:
             raise StorageError(
                 f"{path}: the disk is full or failing ({text}); free space, run again"
             ) from None
-        if "denied" in text or "Read-only" in text or "not permitted" in text:
+        if "Read-only" in text:
+            raise StorageError(f"{path}: the disk is read-only; choose another archive with --home") from None
+        if "denied" in text or "not permitted" in text:
             raise StorageError(f"{path}: no permission ({text}); check who owns the folder") from None
         if "No such file" in text:
             raise StorageError(f"{path}: no such file; create the archive with: reid init") from None

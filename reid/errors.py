@@ -113,7 +113,7 @@ _STORAGE_HINTS = {
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn the disk's refusals while working on `path` into `StorageError` with what to do.
+    """Turn the system's refusals while working on `path` into `StorageError` with what to do.
 
     Raises:
         StorageError: for a full disk, missing permission, a read-only or failing file system.
@@ -124,4 +124,4 @@ def storage_errors(path: Path) -> Iterator[None]:
         hint = _STORAGE_HINTS.get(error.errno or 0)
         if hint is None:
             raise
-        raise StorageError(f"cannot write {error.filename or path}: {hint}") from error
+        raise StorageError(f"{error.filename or path}: {hint}") from error

@@ -128,7 +128,7 @@ BAD = [
     (["--box", "1,2,30,80", "--person", "1"], 2, "exclude"),
     (["--person", "4"], 2, "nobody was found"),
     (["--top", "0"], 2, ""),
-    (["--html", "/proc/none/report.html"], 3, "cannot write"),
+    (["--html", "/proc/none/report.html"], 3, "the folder does not exist"),
 ]
 
 
