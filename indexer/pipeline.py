@@ -16,7 +16,7 @@ import numpy as np
 from indexer.tracker import Track, Tracker, TrackerOptions
 from indexer.tracklets import Sample, TrackCollector, TrackletOptions, TrackSummary
 from indexer.video import Frame, ReadReport, open_clip
-from reid.boxes import Detections
+from reid.boxes import Detections, pad
 from reid.detector import Detector
 from reid.embedder import Embedder
 from reid.images import crop, sharpness
@@ -24,6 +24,7 @@ from reid.quality import crop_quality
 
 _BATCH = 8  # frames decoded ahead: enough for the detector's batches, little memory even at 4K
 
+_CONTEXT = 0.06  # of a person's height around the shown crop: a detector's box often cuts hats and shoes
 _GAP_S = 2.0  # a longer time between two frames is time nobody looked at, unless the clip is that slow
 
 
@@ -115,10 +116,11 @@ class _Follower:
         height, width = frame.picture.shape[:2]
         crisp = np.array([sharpness(picture) for picture in crops], np.float32)
         quality = crop_quality(found, crisp, width, height)
+        shown = pad(found.boxes, _CONTEXT)
         for row, number in enumerate(numbers):
             if number >= 0:
                 sample = Sample(frame.time_s, found.boxes[row], float(quality[row]), vectors[row])
-                self._collector(int(number)).add(sample, crops[row])
+                self._collector(int(number)).add(sample, crop(frame.picture, shown[row]))
         self._finish(self._tracker.finished())
 
     def people(self) -> tuple[TrackSummary, ...]:

@@ -6,7 +6,7 @@ import torch
 import torchvision
 from numpy.typing import NDArray
 
-from reid.boxes import Detections, area, clip, intersection, iou, suppress
+from reid.boxes import Detections, area, clip, intersection, iou, pad, suppress
 
 
 def some_boxes(count: int, seed: int) -> NDArray[np.float32]:
@@ -92,3 +92,9 @@ def test_boxes_are_cut_to_the_picture() -> None:
 def test_detections_refuse_what_does_not_fit(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> None:
     with pytest.raises(ValueError, match="expected"):
         Detections(boxes, scores)
+
+
+def test_padding_grows_by_a_share_of_the_height() -> None:
+    padded = pad(np.array([[100, 50, 140, 150]], np.float32), 0.1)
+    assert padded.tolist() == [[90, 40, 150, 160]]
+    assert pad(np.zeros((0, 4), np.float32), 0.1).shape == (0, 4)
