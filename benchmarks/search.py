@@ -54,7 +54,7 @@ def run(quick: bool) -> dict[str, Any]:
         for name in _PEER_FILES:
             add_model(EVAL / "models" / name, models)
         pairs = [(DEFAULT_DETECTOR, DEFAULT_EMBEDDER), *_PEERS]
-        measured = {" + ".join(pair): _measure(pair, models, Path(folder), quick) for pair in pairs}
+        measured = {" + ".join(pair): measure(pair, models, Path(folder), quick) for pair in pairs}
     table = Table("figure", *measured, title="Search on PETS09-S2L1, one photo of each person")
     for figure in next(iter(measured.values())):
         if figure != "by_person":
@@ -64,7 +64,8 @@ def run(quick: bool) -> dict[str, Any]:
     return {"seed": _SEED, "pairs": measured}
 
 
-def _measure(pair: tuple[str, str], models: Path, folder: Path, quick: bool) -> dict[str, Any]:
+def measure(pair: tuple[str, str], models: Path, folder: Path, quick: bool) -> dict[str, Any]:
+    """The figures of one (detector, embedder); `folder` takes the archive and the photos."""
     pets = sequences()[0]
     options = PipelineOptions(frames_per_second=2 if quick else 5)
     pipeline = Pipeline(load_detector(pair[0], models), load_embedder(pair[1], models), options)

@@ -8,6 +8,7 @@ are the best of a grid over these clips; ours were tuned on these clips too, one
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def run(quick: bool) -> dict[str, Any]:
     detector, embedder = load_detector(), load_embedder()
     rows = []
     for sequence in sequences:
-        seen, rate = _see(sequence, detector, embedder, quick)
+        seen, rate = see(sequence, detector, embedder, *((_RATE, _QUICK_SECONDS) if quick else ()))
         step = max(1, round(rate / _RATE))
         for every in sorted({step} if quick else {1, step}):
             chosen = [frame for frame in seen if frame.index % every == 0]
@@ -103,16 +104,24 @@ def measure(seen: Sequence[Seen], numbers: Numbers) -> dict[str, float]:
     }
 
 
-def _see(
-    sequence: footage.Sequence, detector: Detector, embedder: Embedder, quick: bool
+def see(
+    sequence: footage.Sequence,
+    detector: Detector,
+    embedder: Embedder,
+    wanted_rate: float = math.inf,
+    until_s: float = math.inf,
 ) -> tuple[list[Seen], float]:
-    """The frames as the models see them, and the clip's frames per second."""
+    """The frames as the models see them, and the clip's own frames per second.
+
+    Args:
+        wanted_rate: about so many frames a second, every n-th frame of the clip.
+        until_s: only frames before this time.
+    """
     with open_clip(sequence.clip) as clip:
         frames = list(clip.frames())
     rate = (len(frames) - 1) / (frames[-1].time_s - frames[0].time_s)
-    if quick:
-        step = max(1, round(rate / _RATE))
-        frames = [frame for frame in frames[::step] if frame.time_s < _QUICK_SECONDS]
+    step = max(1, round(rate / wanted_rate))
+    frames = [frame for frame in frames[::step] if frame.time_s < until_s]
     seen = []
     for start in range(0, len(frames), _BATCH):
         part = frames[start : start + _BATCH]
@@ -123,7 +132,8 @@ def _see(
     return seen, rate
 
 
-def _ours(seen: Sequence[Seen], rate: float) -> tuple[Numbers, float]:
+def follow_people(seen: Sequence[Seen], rate: float) -> tuple[Numbers, float]:
+    """Our tracker's numbers, fragments united and unsure tracks dropped; and milliseconds a frame."""
     tracker = Tracker()
     begun = time.perf_counter()
     numbers, tracks = [], []
@@ -166,7 +176,7 @@ def _peer(tracker: Any, seen: Sequence[Seen]) -> tuple[Numbers, float]:
 
 
 TRACKERS: dict[str, Callable[[Sequence[Seen], float], tuple[Numbers, float]]] = {
-    "ours": _ours,
+    "ours": follow_people,
     "ByteTrack": _bytetrack,
     "OC-SORT": _ocsort,
 }

@@ -6,6 +6,7 @@ camera, no time and no disk layout.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -174,7 +175,7 @@ class TwoLookDetector:
         return results
 
 
-class _OneLookDetector:
+class _OneLookDetector(ABC):
     """A network that takes one picture of fixed size; how it is fitted and read is its kind's."""
 
     def __init__(self, spec: ModelSpec, runtime: Runtime, options: DetectorOptions) -> None:
@@ -194,16 +195,17 @@ class _OneLookDetector:
                 results.append(_finish(kept, picture, self._options))
         return results
 
+    @abstractmethod
     def _fit(self, picture: Picture) -> Picture:
-        raise NotImplementedError
+        """The picture at the size the network takes."""
 
+    @abstractmethod
     def _rows(self, output: Floats, count: int) -> Floats:
         """The first output as (`count`, rows, values)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read(self, values: Floats, picture: Picture) -> Detections:
         """All boxes of one picture, in its pixels."""
-        raise NotImplementedError
 
 
 class YoloxDetector(_OneLookDetector):
