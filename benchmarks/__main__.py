@@ -56,6 +56,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="end within two minutes")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
+    if not sys.stdout.isatty():
+        os.environ.setdefault("COLUMNS", "130")  # in a log, names are not to be cut
     names = list(BENCHMARKS) if options.name == "all" else [options.name]
     figures: dict[str, Any] = {"machine": machine(), "quick": options.quick}
     failed = 0

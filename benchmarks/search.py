@@ -60,7 +60,7 @@ def run(quick: bool) -> dict[str, Any]:
         if figure != "by_person":
             values = [row[figure] for row in measured.values()]
             table.add_row(figure, *(f"{v:.3f}" if isinstance(v, float) else str(v) for v in values))
-    Console(width=130).print(table)
+    Console().print(table)
     return {"seed": _SEED, "pairs": measured}
 
 

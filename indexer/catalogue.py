@@ -6,6 +6,7 @@ Each change is one transaction: a clip is done exactly when its segments are rec
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ _TABLES = ("meta", "cameras", "clips", "failures", "files", "segments")
 
 @dataclass(frozen=True)
 class SegmentEntry:
-    """What the catalogue knows of a sealed segment without opening it."""
+    """What the catalogue knows of a sealed segment without opening it; `seal` is its manifest's sha256."""
 
     segment: str
     district: str
@@ -39,6 +40,7 @@ class SegmentEntry:
     tracklets: int
     vectors: int
     bytes: int
+    seal: str
 
     @classmethod
     def of(cls, manifest: Manifest) -> SegmentEntry:
@@ -47,6 +49,7 @@ class SegmentEntry:
             manifest.segment, manifest.district, manifest.day, manifest.cameras, manifest.start_ms,
             manifest.end_ms, manifest.tracklets, manifest.vectors,
             sum(seal.bytes for seal in manifest.files.values()),
+            hashlib.sha256(manifest.to_bytes()).hexdigest(),
         )  # fmt: skip
 
 

@@ -67,6 +67,7 @@ def measure_coverage(
     cameras: Collection[str],
     since_ms: int | None,
     until_ms: int | None,
+    now_ms: int,
     damaged: Collection[str] = (),
 ) -> Coverage:
     """The coverage of a window.
@@ -75,17 +76,20 @@ def measure_coverage(
         snapshot: the catalogue.
         districts: slugs asked.
         cameras: camera ids asked; empty: all of these districts.
-        since_ms, until_ms: the window, milliseconds since 1970 UTC; None: where the footage begins/ends.
+        since_ms, until_ms: the window, milliseconds since 1970 UTC. With neither it is that of the footage;
+            `since_ms` alone asks until now, `until_ms` alone from where the footage begins.
+        now_ms: the present, in the same unit.
         damaged: names of segments that could not be read.
     """
-    asked = [key for key in snapshot.cameras if key[0] in districts and (not cameras or key[1] in cameras)]
+    asked = {key for key in snapshot.cameras if key[0] in districts and (not cameras or key[1] in cameras)}
     clips: dict[tuple[str, str], list[ClipDone]] = defaultdict(list)
     for clip in snapshot.clips:
-        if (clip.district, clip.camera) in set(asked):
+        if (clip.district, clip.camera) in asked:
             clips[clip.district, clip.camera].append(clip)
     every = [clip for group in clips.values() for clip in group]
     since = min((c.start_ms for c in every), default=until_ms or 0) if since_ms is None else since_ms
-    until = max((c.end_ms for c in every), default=since) if until_ms is None else until_ms
+    end = max((c.end_ms for c in every), default=since) if since_ms is None else now_ms
+    until = max(end, since) if until_ms is None else until_ms
     window = max(until - since, 0)
 
     searched, unreadable, no_footage = 0, 0, 0

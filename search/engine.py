@@ -1,4 +1,4 @@
-"""Scans the segments in scope for the rows most like the query. The only module that imports faiss.
+"""Scans a segment for the rows most like the query. The only module that imports faiss.
 
 Exact: every row in scope is compared at the precision it is stored in. Knows no photo and no person.
 """
@@ -6,7 +6,7 @@ Exact: every row in scope is compared at the precision it is stored in. Knows no
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import faiss
@@ -25,46 +25,42 @@ class Hit:
 
     Attributes:
         score: cosine of the query with the nearest of the tracklet's vectors, -1..1.
-        segment: position of the segment in the list that was scanned.
-        tracklet: position of the tracklet in its segment.
+        segment: name of its segment.
+        tracklet: position in that segment.
         start_ms: when the tracklet starts; orders equal scores.
     """
 
     score: float
-    segment: int
+    segment: str
     tracklet: int
     start_ms: int
 
 
-def scan(
-    segments: Sequence[Segment], vectors: NDArray[np.float32], filters: Filters, top: int
-) -> tuple[list[Hit], int]:
-    """The `top` best tracklets over all segments, best first, and how many rows were compared.
+def scan(segment: Segment, vectors: NDArray[np.float32], filters: Filters, top: int) -> tuple[list[Hit], int]:
+    """The `top` best tracklets of a segment, best first, and how many rows were compared.
 
     Args:
-        segments: open segments.
+        segment: open.
         vectors: (Q, D) float32 unit rows; a tracklet's score is its best over all of them.
         filters: which rows count.
         top: how many tracklets, at least 1.
     """
-    best: dict[tuple[int, int], Hit] = {}
+    best: dict[int, Hit] = {}
     compared = 0
-    for number, segment in enumerate(segments):
-        for chunk in _row_chunks(segment, filters):
-            compared += len(chunk)
-            rows = np.ascontiguousarray(segment.vectors[chunk], np.float32)
-            for score, row in _nearest(rows, vectors, _enough_rows(segment, chunk, top)):
-                tracklet = int(segment.columns.tracklet[chunk[row]])
-                before = best.get((number, tracklet))
-                if before is None or score > before.score:
-                    start = int(segment.columns.start[chunk[row]])
-                    best[number, tracklet] = Hit(score, number, tracklet, start)
-        if len(best) > 4 * top:
-            best = {(hit.segment, hit.tracklet): hit for hit in _first(best.values(), top)}
-    return _first(best.values(), top), compared
+    for chunk in _row_chunks(segment, filters):
+        compared += len(chunk)
+        rows = np.ascontiguousarray(segment.vectors[chunk], np.float32)
+        for score, row in _nearest(rows, vectors, _enough_rows(segment, chunk, top)):
+            tracklet = int(segment.columns.tracklet[chunk[row]])
+            before = best.get(tracklet)
+            if before is None or score > before.score:
+                start = int(segment.columns.start[chunk[row]])
+                best[tracklet] = Hit(score, segment.manifest.segment, tracklet, start)
+    return first(best.values(), top), compared
 
 
-def _first(hits: Iterable[Hit], top: int) -> list[Hit]:
+def first(hits: Iterable[Hit], top: int) -> list[Hit]:
+    """The `top` best hits, best first; equal scores by time."""
     return heapq.nsmallest(top, hits, key=lambda hit: (-hit.score, hit.start_ms, hit.segment, hit.tracklet))
 
 

@@ -6,17 +6,23 @@ Owns the result. Never writes to the archive; a damaged segment is told, it neve
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
 
 from indexer.catalogue import Catalogue, SegmentEntry, Snapshot
 from indexer.coverage import Coverage, measure_coverage
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
 from indexer.shard.records import Record
-from reid.errors import ArchiveError, ModelMismatchError, StorageError
+from indexer.times import milliseconds
+from reid.errors import DamagedError, FormatError, ModelMismatchError, StorageError
 from reid.registry import ModelSpec
-from search.engine import scan
+from search.engine import Hit, first, scan
 from search.filters import Filters
 from search.query import Query
 
@@ -82,44 +88,86 @@ def find_sightings(
         top: how many sightings at most.
 
     Raises:
-        StorageError: no archive, or nothing indexed in it.
+        StorageError: no archive, nothing indexed in it, or the machine is out of memory or file handles.
         ModelMismatchError: the archive holds vectors of another model.
     """
     begun = time.perf_counter()
     with Catalogue(archive) as catalogue:
         snapshot = catalogue.snapshot()
     _check(snapshot, embedder, archive)
-    wanted = [entry for entry in snapshot.segments if filters.wants(entry)]
-    opened, damaged = _open(archive, wanted, embedder.sha256)
-    ready = time.perf_counter()
-    hits, rows = scan(opened, query.vectors, filters, top)
+    scope = _Scope(archive, {entry.segment: entry for entry in snapshot.segments if filters.wants(entry)})
+    hits, rows = scope.scan(query.vectors, filters, top, embedder.sha256)
     scanned = time.perf_counter()
-    sightings: list[Sighting] = []
-    for hit in hits:
-        segment = opened[hit.segment]
-        try:
-            record, thumbnail = segment.read([hit.tracklet])[0]
-        except ArchiveError as error:
-            damaged.append((segment.manifest.segment, str(error)))
-            continue
-        camera = snapshot.cameras.get((segment.manifest.district, record.camera))
-        name = camera.name if camera and camera.name else record.camera
-        rank = len(sightings) + 1
-        sightings.append(Sighting(rank, hit.score, segment.manifest.district, name, record, thumbnail))
+    found = scope.read_first(hits, top)
     done = time.perf_counter()
+    sightings = [_sighting(rank, hit, scope, snapshot, *found[hit]) for rank, hit in enumerate(found, 1)]
     coverage = measure_coverage(
         snapshot, filters.districts, filters.cameras, filters.since_ms, filters.until_ms,
-        {name for name, _ in damaged},
+        now_ms=milliseconds(datetime.now(UTC)), damaged=scope.damaged,
     )  # fmt: skip
     return SearchResult(
-        query, filters, tuple(sightings), coverage, tuple(damaged), embedder.sha256,
-        tuple(segment.manifest.segment for segment in opened), rows,
-        {
-            "open": (ready - begun) * 1000,
-            "scan": (scanned - ready) * 1000,
-            "read": (done - scanned) * 1000,
-        },
+        query, filters, tuple(sightings), coverage, tuple(scope.damaged.items()), embedder.sha256,
+        tuple(name for name in scope.entries if name not in scope.damaged),
+        sum(count for name, count in rows.items() if name not in scope.damaged),
+        {"scan": (scanned - begun) * 1000, "read": (done - scanned) * 1000},
     )  # fmt: skip
+
+
+class _Scope:
+    """The segments in scope. Each is opened when needed and closed again: there may be thousands."""
+
+    def __init__(self, archive: ArchiveFiles, entries: dict[str, SegmentEntry]) -> None:
+        self._archive = archive
+        self.entries = entries
+        self.damaged: dict[str, str] = {}
+
+    def scan(
+        self, vectors: NDArray[np.float32], filters: Filters, top: int, model: str
+    ) -> tuple[list[Hit], dict[str, int]]:
+        """The best hits of each segment, and how many rows of it were compared."""
+        hits: list[Hit] = []
+        rows: dict[str, int] = {}
+        for name in self.entries:
+            with self._noting_damage(name):
+                segment = self._open(name)
+                if segment.manifest.embedder != model:
+                    raise ModelMismatchError(f"{name}: holds vectors of another model; index it again")
+                found, rows[name] = scan(segment, vectors, filters, top)
+                hits += found
+        return hits, rows
+
+    def read_first(self, hits: list[Hit], top: int) -> dict[Hit, tuple[Record, bytes]]:
+        """Record and thumbnail of the `top` best hits, best first, without those of damaged segments."""
+        while True:
+            best = first([hit for hit in hits if hit.segment not in self.damaged], top)
+            contents: dict[Hit, tuple[Record, bytes]] = {}
+            for name in dict.fromkeys(hit.segment for hit in best):
+                group = [hit for hit in best if hit.segment == name]
+                with self._noting_damage(name):
+                    read = self._open(name).read([hit.tracklet for hit in group])
+                    contents |= dict(zip(group, read, strict=True))
+            if len(contents) == len(best):
+                return {hit: contents[hit] for hit in best}
+
+    def _open(self, name: str) -> Segment:
+        entry = self.entries[name]
+        return Segment.open(self._archive.segment(entry.district, entry.day, name).folder, entry.seal)
+
+    @contextmanager
+    def _noting_damage(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (DamagedError, FormatError, ModelMismatchError) as error:
+            self.damaged[name] = str(error)
+
+
+def _sighting(
+    rank: int, hit: Hit, scope: _Scope, snapshot: Snapshot, record: Record, thumbnail: bytes
+) -> Sighting:
+    district = scope.entries[hit.segment].district
+    camera = snapshot.cameras.get((district, record.camera))
+    name = camera.name if camera and camera.name else record.camera
+    return Sighting(rank, hit.score, district, name, record, thumbnail)
 
 
 def _check(snapshot: Snapshot, embedder: ModelSpec, archive: ArchiveFiles) -> None:
@@ -133,18 +181,3 @@ def _check(snapshot: Snapshot, embedder: ModelSpec, archive: ArchiveFiles) -> No
             f"{archive.home}: indexed with embedder {str(snapshot.embedder)[:12]}…, but {embedder.name}"
             f" ({embedder.sha256[:12]}…) is set; set the archive's embedder in {archive.settings}"
         )
-
-
-def _open(
-    archive: ArchiveFiles, entries: Sequence[SegmentEntry], model: str
-) -> tuple[list[Segment], list[tuple[str, str]]]:
-    opened, damaged = [], []
-    for entry in entries:
-        try:
-            segment = Segment.open(archive.segment(entry.district, entry.day, entry.segment).folder)
-            if segment.manifest.embedder != model:
-                raise ModelMismatchError(f"{entry.segment}: holds vectors of another model; index it again")
-            opened.append(segment)
-        except ArchiveError as error:
-            damaged.append((entry.segment, str(error)))
-    return opened, damaged

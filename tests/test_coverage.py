@@ -9,6 +9,8 @@ from indexer.coverage import DAMAGED_SEGMENT, NO_FOOTAGE, measure_coverage
 from indexer.ledger import ClipDone, ClipFailed
 from indexer.pipeline import spans_between_gaps
 
+NOW_MS = 500_000
+
 
 def clip(camera: str, *spans: tuple[int, int], segment: str = "") -> ClipDone:
     """A clip of songpa with these spans, in seconds."""
@@ -29,7 +31,7 @@ def archive(cameras: str, *clips: ClipDone, failures: tuple[ClipFailed, ...] = (
 def measured(snapshot: Snapshot, since: int | None, until: int | None, **more: object) -> dict[str, float]:
     """Seconds asked, searched and missing by reason."""
     found = measure_coverage(
-        snapshot, ["songpa"], (), since and since * 1000, until and until * 1000, **more  # type: ignore[arg-type]
+        snapshot, ["songpa"], (), since and since * 1000, until and until * 1000, NOW_MS, **more  # type: ignore[arg-type]
     )  # fmt: skip
     seconds = {gap.reason: gap.camera_hours * 3600 for gap in found.missing if gap.camera_hours is not None}
     return {
@@ -66,6 +68,18 @@ def test_without_bounds_the_window_is_that_of_the_footage() -> None:
     assert found == {"asked": 200, "searched": 130, NO_FOOTAGE: 70}
 
 
+def test_since_alone_asks_until_now() -> None:
+    found = measured(archive("A", clip("A", (100, 160))), 150, None)
+    assert found == {"asked": 350, "searched": 10, NO_FOOTAGE: 340}
+    after_all = measured(archive("A", clip("A", (100, 160))), 200, None)
+    assert after_all == {"asked": 300, "searched": 0, NO_FOOTAGE: 300}
+
+
+def test_until_alone_asks_from_where_the_footage_begins() -> None:
+    found = measured(archive("A", clip("A", (100, 160))), None, 180)
+    assert found == {"asked": 80, "searched": 60, NO_FOOTAGE: 20}
+
+
 def test_no_footage_at_all() -> None:
     assert measured(archive("A"), None, None) == {"asked": 0, "searched": 0}
     assert measured(archive("A"), 10, 70) == {"asked": 60, "searched": 0, NO_FOOTAGE: 60}
@@ -87,7 +101,7 @@ def test_failed_clips_of_other_places_and_times_are_not_listed() -> None:
         ]
     )  # fmt: skip
     snapshot = archive("A", clip("A", (0, 60)), failures=failures)
-    coverage = measure_coverage(snapshot, ["songpa"], (), 10_000, 60_000)
+    coverage = measure_coverage(snapshot, ["songpa"], (), 10_000, 60_000, NOW_MS)
     assert [gap.where for gap in coverage.missing] == [("here", "unknown start", "unknown place")]
 
 

@@ -228,32 +228,36 @@ def test_the_scan_equals_brute_force(
     query /= np.linalg.norm(query, axis=1, keepdims=True)
     since = 400_000
     for number in range(3):
-        segment = random_segment(tmp_path / str(number), random, tracklets=150)
+        segment = random_segment(tmp_path, random, tracklets=150, clip=str(number) * 64)
         segments.append(segment)
         scores = (np.asarray(segment.vectors, np.float64) @ query.astype(np.float64).T).max(axis=1)
         for tracklet in range(150):
             rows = np.flatnonzero((segment.columns.tracklet == tracklet) & (segment.columns.end >= since))
             if len(rows):
                 expected.append((-scores[rows].max(), number, tracklet))
-    hits, compared = engine.scan(segments, query, Filters(("songpa",), since_ms=since), top)
-    assert compared == sum(int((s.columns.end >= since).sum()) for s in segments)
-    assert [(hit.segment, hit.tracklet) for hit in hits] == [row[1:] for row in sorted(expected)[:top]]
+    scanned = [engine.scan(segment, query, Filters(("songpa",), since_ms=since), top) for segment in segments]
+    assert [count for _, count in scanned] == [int((s.columns.end >= since).sum()) for s in segments]
+    hits = engine.first([hit for found, _ in scanned for hit in found], top)
+    names = [segment.manifest.segment for segment in segments]
+    assert [(names.index(hit.segment), hit.tracklet) for hit in hits] == [
+        row[1:] for row in sorted(expected)[:top]
+    ]
     assert np.allclose([hit.score for hit in hits], [-row[0] for row in sorted(expected)[:top]], atol=1e-5)
 
 
-def random_segment(folder: Path, random: np.random.Generator, tracklets: int) -> Segment:
+def random_segment(folder: Path, random: np.random.Generator, tracklets: int, clip: str) -> Segment:
     made = []
     for number in range(tracklets):
         vectors = random.normal(size=(int(random.integers(1, 4)), 16)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         start = int(random.integers(0, 1_000_000))
         record = Record(
-            id=f"{number:016x}", clip="c" * 64, path="clip.mp4", camera="S-1", start_ms=start,
+            id=f"{number:016x}", clip=clip, path="clip.mp4", camera="S-1", start_ms=start,
             end_ms=start + 5000, best_ms=start, best_offset_s=0.0, box=(0, 0, 9, 9), frame=(32, 18),
             quality=0.5, detections=4,
         )  # fmt: skip
         made.append(Tracklet(record, vectors, np.ones(len(vectors), np.float32), b"jpeg"))
-    origin = SegmentOrigin("songpa", "2025-02-18", "c" * 64, "e" * 64, "d" * 64, 16)
+    origin = SegmentOrigin("songpa", "2025-02-18", clip, "e" * 64, "d" * 64, 16)
     manifest = seal_segment(ArchiveFiles(folder), origin, made)
     return Segment.open(ArchiveFiles(folder).segment("songpa", "2025-02-18", manifest.segment).folder)
 
@@ -297,3 +301,49 @@ def test_nobody_in_the_photo_uses_all_of_it_and_says_so(tmp_path: Path) -> None:
 def test_a_person_who_is_not_there(tmp_path: Path, choice: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         query_for(tmp_path, TWO, **choice)
+
+
+@pytest.fixture(scope="module")
+def two_cameras(tmp_path_factory: pytest.TempPathFactory) -> ArchiveFiles:
+    folder = tmp_path_factory.mktemp("two")
+    archive = ArchiveFiles(folder / "archive")
+    paths = [write_scene(folder / f"{n}.mp4", [Walk("red", 0, 20 + n)]) for n in range(2)]
+    requests = [ClipRequest(path, "songpa", f"S-{n}", START) for n, path in enumerate(paths)]
+    index_clips(archive, requests, fake_pipeline(), now=lambda: NOW)
+    return archive
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "vectors.f16", "columns.npz", "records.lmdb"])
+def test_any_altered_byte_is_noticed(two_cameras: ArchiveFiles, red: Query, name: str) -> None:
+    """Altered bytes may neither crash a search nor silently change a time, a place or a ranking."""
+    [path, _] = sorted((two_cameras.home / "shards").rglob(name))
+    whole = path.read_bytes()
+    random = np.random.default_rng(11)
+    try:
+        for _ in range(40):
+            data = bytearray(whole)
+            data[int(random.integers(len(data)))] ^= 1 << int(random.integers(8))
+            path.write_bytes(data)
+            result = search(two_cameras, red, Filters(("songpa",)))
+            assert [segment for segment, _ in result.damaged] == [path.parent.name]
+            assert len(result.sightings) == 1
+            assert path.parent.name not in result.segments
+    finally:
+        path.write_bytes(whole)
+    assert not search(two_cameras, red, Filters(("songpa",))).damaged
+
+
+def test_a_damaged_first_sighting_makes_room_for_the_next(two_cameras: ArchiveFiles, red: Query) -> None:
+    [best] = search(two_cameras, red, Filters(("songpa",)), top=1).sightings
+    with Catalogue(two_cameras) as catalogue:
+        entries = {entry.cameras[0]: entry for entry in catalogue.snapshot().segments}
+    entry = entries[best.record.camera]
+    records = two_cameras.segment(entry.district, entry.day, entry.segment).records
+    whole = records.read_bytes()
+    try:
+        records.write_bytes(bytes(len(whole)))
+        [other] = search(two_cameras, red, Filters(("songpa",)), top=1).sightings
+        assert other.rank == 1
+        assert other.record.camera != best.record.camera
+    finally:
+        records.write_bytes(whole)
