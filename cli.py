@@ -8,6 +8,7 @@ Heavy modules are imported by the commands that need them, so that `reid --help`
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import sys
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from indexer.catalogue import Snapshot
+    from indexer.clips import ClipRequest
     from indexer.districts import Districts
     from indexer.indexing import IndexReport
     from indexer.settings import Settings
@@ -56,6 +58,9 @@ District = Annotated[
 
 def main() -> None:
     """Entry point of the `reid` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name the terminal cannot show is no crash
     app()
 
 
@@ -67,7 +72,8 @@ def _command(body: Callable[P, int | None]) -> Callable[P, None]:
         try:
             with storage_errors(Path.cwd()):
                 code = body(*args, **kwargs)
-            sys.stdout.flush()
+            if sys.stdout:
+                sys.stdout.flush()
         except ReidError as error:
             typer.echo(f"reid: {error}", err=True)
             code = error.exit_code
@@ -115,23 +121,26 @@ def index(
         str | None,
         typer.Option(help="Start of the clip on its camera's clock, e.g. 2025-02-18T12:34:00+09:00."),
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Index clips anew whose start, place or settings differ."),
+    ] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
     """Find everybody in the footage and add them to the archive. Safe to stop; a rerun goes on."""
     from indexer.cameras import check_camera_id
-    from indexer.clips import Given, find_clips
-    from indexer.times import parse_local
+    from indexer.clips import Given, find_clips, parse_start
 
     archive = _archive(home)
     settings, districts = _settings(archive)
     given = Given(
         districts.find(district).slug if district else None,
         check_camera_id(camera) if camera else None,
-        parse_local(start) if start else None,
+        parse_start(start) if start else None,
     )
     requests = find_clips(paths, given, districts)
-    report = _index(archive, settings, requests)
+    report = _index(archive, settings, requests, replace)
     if as_json:
         _print_json(report.to_json())
     else:
@@ -165,16 +174,18 @@ def search(
 
     archive = _archive(home)
     settings, districts = _settings(archive)
+    if html:
+        _check_target(html)
     result = _search(
         archive, settings, districts, photo=photo, names=district, cameras=camera, since=since, until=until,
         top=top, person=person, box=box,
     )  # fmt: skip
+    if html:
+        _write_report(html, result, districts)
     if as_json:
         _print_json(to_json(result))
     else:
         _print_result(result, districts)
-    if html:
-        _write_report(html, result, districts)
     return 1 if result.damaged else 0
 
 
@@ -392,7 +403,9 @@ def _add_cameras(archive: ArchiveFiles, file: Path) -> None:
     _say(f"{len(cameras)} cameras registered")
 
 
-def _index(archive: ArchiveFiles, settings: Settings, requests: list[Any]) -> IndexReport:
+def _index(
+    archive: ArchiveFiles, settings: Settings, requests: list[ClipRequest], replace: bool = False
+) -> IndexReport:
     from indexer.catalogue import Catalogue
     from indexer.indexing import index_clips
     from indexer.pipeline import Pipeline, PipelineOptions
@@ -408,7 +421,7 @@ def _index(archive: ArchiveFiles, settings: Settings, requests: list[Any]) -> In
         PipelineOptions(frames_per_second=settings.frames_per_second),
     )
     with shown_progress() as progress:
-        return index_clips(archive, requests, pipeline, progress)
+        return index_clips(archive, requests, pipeline, progress, replace=replace)
 
 
 def _search(
@@ -425,6 +438,7 @@ def _search(
     person: int | None = None,
     box: str | None = None,
 ) -> SearchResult:
+    from indexer.cameras import check_camera_id
     from indexer.catalogue import Catalogue
     from indexer.times import milliseconds, parse_local
     from reid.detector import load_detector
@@ -433,21 +447,33 @@ def _search(
     from search.query import read_query
     from search.sightings import find_sightings
 
-    asked = [table.find(name).slug for name in names] if names else [row.slug for row in table.active]
+    with Catalogue(archive) as catalogue:  # an unfit archive is told before the models are loaded
+        holding = {district for district, _ in catalogue.snapshot().cameras}
+    # By default every active district, and any other that has cameras: footage must not be left out unsaid.
+    default = [row.slug for row in table.all if row.active or row.slug in holding]
+    asked = [table.find(name).slug for name in names] if names else default
     filters = Filters(
         tuple(dict.fromkeys(asked)),
-        tuple(dict.fromkeys(cameras or ())),
+        tuple(dict.fromkeys(check_camera_id(camera) for camera in cameras or ())),
         milliseconds(parse_local(since)) if since else None,
         milliseconds(parse_local(until, until=True)) if until else None,
     )
     region = _parse_box(box) if box else None
-    with Catalogue(archive):  # an unfit archive is told before the models are loaded
-        pass
     embedder = load_embedder(settings.embedder, archive.models)
     query: Query = read_query(
         photo, load_detector(settings.detector, archive.models), embedder, person, region
     )
     return find_sightings(archive, query, embedder.spec, filters, top or settings.top)
+
+
+def _check_target(html: Path) -> None:
+    """A report may not overwrite anything but a report."""
+    if html.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--html {html}: expected a name ending in .html")
+    if not html.absolute().parent.is_dir():
+        raise InputError(f"--html {html}: the folder {html.absolute().parent} does not exist; create it")
+    if html.exists() and not html.is_file():
+        raise InputError(f"--html {html}: expected a file, there is something else of that name")
 
 
 def _parse_box(text: str) -> Box:
@@ -468,7 +494,7 @@ def _write_report(path: Path, result: SearchResult, table: Districts) -> None:
     from reid.durable import write_file
     from search.report import to_html
 
-    write_file(path.absolute(), to_html(result, table).encode())
+    write_file(path.absolute(), to_html(result, table).encode(errors="replace"))
     _say(f"report written to {path}")
 
 
@@ -484,9 +510,10 @@ def _print_table(header: list[str], rows: list[list[str]]) -> None:
 def _console() -> Console:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    # Names come from outside: brackets in them are no markup.
+    console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=160)
+        console = Console(highlight=False, markup=False, width=160)
     return console
 
 

@@ -29,7 +29,7 @@ class Camera:
     """One camera.
 
     Attributes:
-        id: what `check_camera_id` accepts; unique.
+        id: what `check_camera_id` accepts; unique in its district.
         name: for people; may be empty.
         district: slug.
         latitude, longitude: degrees, WGS 84; both None when unknown.
@@ -91,18 +91,19 @@ def read_cameras(path: Path, districts: Districts) -> tuple[Camera, ...]:
             appear twice, unknown districts, places outside Korea or swapped, clock offsets that are no
             number or more than a day).
     """
-    cameras: dict[str, Camera] = {}
-    lines: dict[str, int] = {}
+    cameras: dict[tuple[str, str], Camera] = {}
+    lines: dict[tuple[str, str], int] = {}
     problems: list[str] = []
     for line, row in read_table(path, _REQUIRED, _OPTIONAL):
         try:
             camera = _camera(row, districts)
-            if camera.id in cameras:
-                raise InputError(f"camera {camera.id!r} was already given in line {lines[camera.id]}")
+            key = (camera.district, camera.id)
+            if key in cameras:
+                raise InputError(f"camera {camera.id!r} was already given in line {lines[key]}")
         except (InputError, ValueError) as error:
             problems.append(f"line {line}: {error}")
             continue
-        cameras[camera.id], lines[camera.id] = camera, line
+        cameras[key], lines[key] = camera, line
     if problems:
         shown = problems[:_SHOWN_PROBLEMS]
         more = [f"and {len(problems) - len(shown)} more"] if len(problems) > len(shown) else []

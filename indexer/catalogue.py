@@ -16,12 +16,12 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from indexer.cameras import Camera
-from indexer.keyvalue import KeyValueFile
+from indexer.keyvalue import KeyValueFile, Table
 from indexer.ledger import ClipDone, ClipFailed, Fingerprint, unpack_done, unpack_failed
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.manifest import Manifest
 from reid.durable import make_folder
-from reid.errors import FormatError, ModelMismatchError, StorageError, storage_errors
+from reid.errors import DamagedError, FormatError, ModelMismatchError, StorageError, storage_errors
 
 FORMAT_VERSION = 1
 _TABLES = ("meta", "cameras", "clips", "failures", "files", "segments")
@@ -109,23 +109,18 @@ class Catalogue:
             )
 
     def snapshot(self) -> Snapshot:
-        """Everything, read in one transaction."""
-        with self._file.read() as tables:
-            cameras = [Camera(**value) for _, value in tables["cameras"].items()]
-            clips = [unpack_done(value) for _, value in tables["clips"].items()]
-            failures = tuple(unpack_failed(value) for _, value in tables["failures"].items())
-            segments = [
-                SegmentEntry(**{**value, "cameras": tuple(value["cameras"])})
-                for _, value in tables["segments"].items()
-            ]
-            embedder = tables["meta"].get("embedder")
-        return Snapshot(
-            embedder=embedder,
-            cameras={(camera.district, camera.id): camera for camera in cameras},
-            clips=tuple(sorted(clips, key=lambda clip: (clip.start_ms, clip.sha256))),
-            failures=failures,
-            segments=tuple(sorted(segments, key=lambda entry: (entry.start_ms, entry.segment))),
-        )
+        """Everything, read in one transaction.
+
+        Raises:
+            DamagedError: a value is not what was stored.
+        """
+        try:
+            with self._file.read() as tables:
+                return _snapshot(tables)
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise DamagedError(
+                f"{self._file.path}: a stored value cannot be read ({error!r}); restore it from a backup"
+            ) from None
 
     def put_cameras(self, cameras: Iterable[Camera]) -> None:
         """Add or replace cameras."""
@@ -136,7 +131,7 @@ class Catalogue:
     def known_sha256(self, path: Path, fingerprint: Fingerprint) -> str | None:
         """The sha256 computed earlier of the same unchanged file, or None."""
         with self._file.read() as tables:
-            value = tables["files"].get(str(path))
+            value = tables["files"].get(_path_key(path))
         if value and (value["size"], value["modified_ns"]) == (fingerprint.size, fingerprint.modified_ns):
             return str(value["sha256"])
         return None
@@ -147,49 +142,74 @@ class Catalogue:
             value = tables["clips"].get(sha256)
         return None if value is None else unpack_done(value)
 
-    def bind_embedder(self, sha256: str, name: str) -> None:
-        """Fix the archive's model on first use.
+    def done_under(self, path: Path) -> ClipDone | None:
+        """The clip that was last indexed from this path, whether or not the file is still there."""
+        with self._file.read() as tables:
+            known = tables["files"].get(_path_key(path))
+            value = known and tables["clips"].get(known["sha256"])
+        return unpack_done(value) if value else None
+
+    def check_embedder(self, sha256: str, name: str) -> None:
+        """Is this the model of the archive? The first clip that is recorded decides.
 
         Raises:
             ModelMismatchError: the archive holds vectors of another model.
         """
-        with self._file.write() as tables:
+        with self._file.read() as tables:
             bound = tables["meta"].get("embedder")
-            if bound is None:
-                tables["meta"].put("embedder", sha256)
-            elif bound != sha256:
-                raise ModelMismatchError(
-                    f"this archive was indexed with embedder {bound[:12]}…, not with {name} ({sha256[:12]}…);"
-                    " vectors of two models cannot be compared: set that embedder in reid.toml, or index"
-                    " into another archive with --home"
-                )
+        if bound not in (None, sha256):
+            raise ModelMismatchError(
+                f"this archive was indexed with embedder {bound[:12]}…, not with {name} ({sha256[:12]}…);"
+                " vectors of two models cannot be compared: set that embedder in reid.toml, or index"
+                " into another archive with --home"
+            )
 
     def record_done(
         self, clip: ClipDone, fingerprint: Fingerprint, camera: Camera, manifests: Iterable[Manifest]
     ) -> None:
-        """Mark a clip done and make its segments part of the archive, in one transaction."""
+        """Mark a clip done and make its segments part of the archive, in one transaction.
+
+        What the archive held of the same clip, or of an earlier state of the same file (same place and
+        start), leaves in that transaction; the folders go when the next run begins.
+        """
+        path_key = _path_key(Path(clip.path))
         with self._file.write() as tables:
+            known = tables["files"].get(path_key)
+            _forget(tables, tables["clips"].get(clip.sha256))
+            earlier = known and tables["clips"].get(known["sha256"])
+            same = ("district", "camera", "start_ms")
+            if earlier and all(earlier[name] == getattr(clip, name) for name in same):
+                _forget(tables, earlier)
+            tables["meta"].put("embedder", clip.embedder)
             for manifest in manifests:
                 tables["segments"].put(manifest.segment, asdict(SegmentEntry.of(manifest)))
             key = f"{camera.district}/{camera.id}"
             if tables["cameras"].get(key) is None:
                 tables["cameras"].put(key, asdict(camera))
             tables["clips"].put(clip.sha256, clip.pack())
-            tables["files"].put(clip.path, {**asdict(fingerprint), "sha256": clip.sha256})
-            tables["failures"].delete(clip.path)
+            tables["files"].put(path_key, {**asdict(fingerprint), "sha256": clip.sha256})
+            tables["failures"].delete(path_key)
 
     def record_seen(self, path: Path, fingerprint: Fingerprint, sha256: str) -> None:
-        """Remember that this file is a clip that was indexed under another name."""
+        """Remember that this file is a clip that was indexed before."""
+        if self.known_sha256(path, fingerprint) == sha256:
+            return
         with self._file.write() as tables:
-            tables["files"].put(str(path), {**asdict(fingerprint), "sha256": sha256})
-            tables["failures"].delete(str(path))
+            tables["files"].put(_path_key(path), {**asdict(fingerprint), "sha256": sha256})
+            tables["failures"].delete(_path_key(path))
+
+    def drop_failure(self, path: str) -> None:
+        """Forget a failed clip: its file is no longer there."""
+        with self._file.write() as tables:
+            tables["failures"].delete(_path_key(Path(path)))
 
     def record_failure(self, failed: ClipFailed) -> None:
         """Add a failed clip, or count one more try of it."""
         with self._file.write() as tables:
-            before: dict[str, Any] | None = tables["failures"].get(failed.path)
+            key = _path_key(Path(failed.path))
+            before: dict[str, Any] | None = tables["failures"].get(key)
             tries = 1 if before is None else before["tries"] + 1
-            tables["failures"].put(failed.path, {**failed.pack(), "tries": tries})
+            tables["failures"].put(key, {**failed.pack(), "tries": tries})
 
     def close(self) -> None:
         """Unmap the file."""
@@ -202,6 +222,35 @@ class Catalogue:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _snapshot(tables: Mapping[str, Table]) -> Snapshot:
+    cameras = [Camera(**value) for _, value in tables["cameras"].items()]
+    clips = [unpack_done(value) for _, value in tables["clips"].items()]
+    segments = [
+        SegmentEntry(**{**value, "cameras": tuple(value["cameras"])})
+        for _, value in tables["segments"].items()
+    ]
+    return Snapshot(
+        embedder=tables["meta"].get("embedder"),
+        cameras={(camera.district, camera.id): camera for camera in cameras},
+        clips=tuple(sorted(clips, key=lambda clip: (clip.start_ms, clip.sha256))),
+        failures=tuple(unpack_failed(value) for _, value in tables["failures"].items()),
+        segments=tuple(sorted(segments, key=lambda entry: (entry.start_ms, entry.segment))),
+    )
+
+
+def _path_key(path: Path) -> str:
+    """A key of fixed length for a path of any length and any bytes."""
+    return hashlib.sha256(os.fsencode(path)).hexdigest()
+
+
+def _forget(tables: Mapping[str, Table], clip: Mapping[str, Any] | None) -> None:
+    """Take a clip and its segments out of the tables."""
+    if clip:
+        for segment in clip["segments"]:
+            tables["segments"].delete(segment)
+        tables["clips"].delete(clip["sha256"])
 
 
 @contextmanager

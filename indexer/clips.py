@@ -5,17 +5,18 @@ Owns how a clip's origin is found out. Decides nothing about pixels and writes n
 
 from __future__ import annotations
 
-import csv
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from indexer.cameras import check_camera_id
-from indexer.districts import Districts
+from indexer.districts import Districts, read_table
 from indexer.times import parse_local
-from reid.errors import FootageError, InputError, UnknownNameError, storage_errors
+from reid.errors import FootageError, InputError, UnknownNameError
 
 VIDEO_ENDINGS = frozenset(
     f".{ending}"
@@ -78,13 +79,13 @@ def find_clips(paths: Sequence[Path], given: Given, districts: Districts) -> lis
         InputError: a path does not exist, a list is malformed, nothing is found, a start is given for
             several clips.
         UnknownNameError: a district nobody knows.
-        StorageError: a folder that may not be read.
     """
     found: dict[Path, ClipRequest] = {}
     for path in paths:
-        with storage_errors(path):
-            for request in _expand(path.expanduser().resolve(), given, districts):
-                found.setdefault(request.path, request)
+        for request in _expand(_real(path), given, districts):
+            before = found.setdefault(request.path, request)
+            if before != request:
+                raise InputError(f"{request.path}: given twice, with different districts, cameras or starts")
     if not found:
         endings = ", ".join(sorted(VIDEO_ENDINGS))
         raise InputError(f"no clips found under {', '.join(map(str, paths))}; known endings: {endings}")
@@ -95,9 +96,8 @@ def find_clips(paths: Sequence[Path], given: Given, districts: Districts) -> lis
 
 def _expand(path: Path, given: Given, districts: Districts) -> Iterator[ClipRequest]:
     if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in VIDEO_ENDINGS and not file.name.startswith("."):
-                yield _from_layout(file, given, districts)
+        for file in _videos_below(path):
+            yield _from_layout(file, given, districts)
     elif path.suffix.lower() == ".csv":
         yield from _from_list(path, given, districts)
     elif path.exists():
@@ -106,14 +106,52 @@ def _expand(path: Path, given: Given, districts: Districts) -> Iterator[ClipRequ
         raise InputError(f"{path}: no such file or folder; check the path")
 
 
+def _real(path: Path) -> Path:
+    try:
+        return path.expanduser().resolve()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputError(f"{path}: no such file or folder ({error}); check the path") from None
+
+
+def _videos_below(folder: Path) -> Iterator[Path]:
+    """Videos in the tree, sorted, and folders that cannot be listed, so that these fail and are told.
+
+    Links are followed; hidden files and folders (snapshots, thumbnails) are left out.
+    """
+    refused: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    walk = os.walk(folder, onerror=lambda error: refused.append(Path(error.filename)), followlinks=True)
+    for parent, folders, files in walk:
+        status = Path(parent).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_ENDINGS:
+                yield Path(parent, name)
+    yield from refused
+
+
+def parse_start(text: str) -> datetime:
+    """The start of a clip, aware UTC.
+
+    Raises:
+        InputError: no such moment, or a day without a time: midnight would be a guess.
+    """
+    if ":" not in text:
+        raise InputError(f"expected a start with its time, like 2025-02-18T12:34:00, got {text!r}")
+    return parse_local(text)
+
+
 def _from_layout(path: Path, given: Given, districts: Districts) -> ClipRequest:
     """`<district>/<camera>/<clip>`: trusted only where the outer folder is a district's name."""
     outer = _district_or_none(path.parent.parent.name, districts)
-    district, camera = given.district, given.camera
-    if district is None:
-        district = outer
+    district, camera = given.district or outer, given.camera
     if camera is None and outer is not None and outer == district:
-        camera = check_camera_id(path.parent.name)
+        with suppress(InputError):  # a folder that cannot be a camera's name: that clip fails, not the run
+            camera = check_camera_id(path.parent.name)
     return ClipRequest(path, district, camera, given.start)
 
 
@@ -125,32 +163,20 @@ def _district_or_none(name: str, districts: Districts) -> str | None:
 
 
 def _from_list(path: Path, given: Given, districts: Districts) -> Iterator[ClipRequest]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: expected a CSV list in UTF-8 ({error})") from None
-    if not reader.fieldnames or "path" not in reader.fieldnames:
-        raise InputError(f"{path}: expected the columns path,district,camera,start, got {reader.fieldnames}")
-    for number, row in enumerate(rows, start=2):
+    for line, row in read_table(path, ("path",), ("district", "camera", "start")):
         try:
             yield _from_row(path.parent, row, given, districts)
         except InputError as error:
-            raise InputError(f"{path}, line {number}: {error}") from None
+            raise InputError(f"{path}, line {line}: {error}") from None
 
 
 def _from_row(folder: Path, row: dict[str, str], given: Given, districts: Districts) -> ClipRequest:
-    name = (row.get("path") or "").strip()
-    if not name:
+    if not row["path"]:
         raise InputError("expected a path, got nothing")
-    district = (row.get("district") or "").strip()
-    camera = (row.get("camera") or "").strip()
-    start = (row.get("start") or "").strip()
-    clip = _from_layout((folder / name).resolve(), given, districts)
+    clip = _from_layout(_real(folder / row["path"]), given, districts)
     return ClipRequest(
         path=clip.path,
-        district=districts.find(district).slug if district else clip.district,
-        camera=check_camera_id(camera) if camera else clip.camera,
-        start=parse_local(start) if start else given.start,
+        district=districts.find(row["district"]).slug if row["district"] else clip.district,
+        camera=check_camera_id(row["camera"]) if row["camera"] else clip.camera,
+        start=parse_start(row["start"]) if row["start"] else given.start,
     )

@@ -46,7 +46,7 @@ class Coverage:
 
     Attributes:
         since_ms, until_ms: the window, milliseconds since 1970 UTC; where the caller gave no bound it
-            is that of the indexed footage. Both 0 when there is no footage and no bound.
+            is that of the indexed footage; the present when there is none.
         cameras: how many cameras were asked.
         asked_camera_hours: cameras times window.
         searched_camera_hours: the part that indexed, readable clips cover.
@@ -87,7 +87,8 @@ def measure_coverage(
         if (clip.district, clip.camera) in asked:
             clips[clip.district, clip.camera].append(clip)
     every = [clip for group in clips.values() for clip in group]
-    since = min((c.start_ms for c in every), default=until_ms or 0) if since_ms is None else since_ms
+    begin = min((c.start_ms for c in every), default=now_ms)
+    since = min(begin, now_ms if until_ms is None else until_ms) if since_ms is None else since_ms
     end = max((c.end_ms for c in every), default=since) if since_ms is None else now_ms
     until = max(end, since) if until_ms is None else until_ms
     window = max(until - since, 0)

@@ -7,6 +7,7 @@ transaction makes them part of the archive and marks the clip done. Knows no que
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import time
 from collections import defaultdict
@@ -17,22 +18,22 @@ from pathlib import Path
 from typing import Any
 
 from indexer.cameras import Camera
-from indexer.catalogue import Catalogue, Snapshot, writer_lock
+from indexer.catalogue import Catalogue, SegmentEntry, Snapshot, writer_lock
 from indexer.clips import ClipRequest, StartSource
 from indexer.ledger import ClipDone, ClipFailed, Fingerprint, clip_sha256
 from indexer.pipeline import ClipContent, Pipeline
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.manifest import Manifest
+from indexer.shard.reader import Segment
 from indexer.shard.records import Record, Tracklet
 from indexer.shard.writer import SegmentOrigin, seal_segment
-from indexer.times import local_day, milliseconds, to_local_iso
+from indexer.times import from_milliseconds, local_day, milliseconds, to_local_iso
 from indexer.tracklets import TrackSummary
 from indexer.video import clip_start, open_clip
-from reid.errors import FootageError, storage_errors
-from reid.images import encode_jpeg, fit_within
+from reid.errors import DamagedError, FootageError, FormatError, storage_errors
+from reid.images import encode_jpeg
 
 _CLOCK_TOLERANCE = timedelta(minutes=10)
-_THUMBNAIL = (192, 384)  # pixels, width and height at most: readable on a screen, 5-10 kB
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ class _Run:
     catalogue: Catalogue
     pipeline: Pipeline
     cameras: dict[tuple[str, str], Camera]
+    entries: dict[str, SegmentEntry]
     now: Callable[[], datetime]
+    replace: bool
     done: list[ClipDone] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     failed: list[ClipFailed] = field(default_factory=list)
@@ -118,6 +121,8 @@ def index_clips(
     pipeline: Pipeline,
     progress: Progress | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    *,
+    replace: bool = False,
 ) -> IndexReport:
     """Index every clip that is not yet in the archive; a failing clip never stops the others.
 
@@ -127,6 +132,7 @@ def index_clips(
         pipeline: its embedder must be the archive's.
         progress: is told how far it is.
         now: the clock, aware UTC; a clip that starts later is refused.
+        replace: index clips anew whose start, place or settings differ from what the archive holds.
 
     Raises:
         ModelMismatchError: the archive belongs to another embedder.
@@ -135,11 +141,15 @@ def index_clips(
     begun = time.monotonic()
     shown = progress or Progress()
     with Catalogue(archive, "create") as catalogue, writer_lock(archive):
-        catalogue.bind_embedder(pipeline.embedder.spec.sha256, pipeline.embedder.spec.name)
-        with storage_errors(archive.staging):
-            shutil.rmtree(archive.staging, ignore_errors=True)
-        snapshot: Snapshot = catalogue.snapshot()
-        run = _Run(archive, catalogue, pipeline, dict(snapshot.cameras), now)
+        catalogue.check_embedder(pipeline.embedder.spec.sha256, pipeline.embedder.spec.name)
+        snapshot = catalogue.snapshot()
+        with storage_errors(archive.home):
+            _remove_leftovers(archive, snapshot)
+        for failure in snapshot.failures:
+            if not os.path.lexists(failure.path):
+                catalogue.drop_failure(failure.path)
+        entries = {entry.segment: entry for entry in snapshot.segments}
+        run = _Run(archive, catalogue, pipeline, dict(snapshot.cameras), entries, now, replace)
         for number, request in enumerate(requests, start=1):
             shown.clip_started(request.path, number, len(requests))
             try:
@@ -151,12 +161,23 @@ def index_clips(
     )
 
 
+def _remove_leftovers(archive: ArchiveFiles, snapshot: Snapshot) -> None:
+    """Delete what an interrupted run left and what was replaced: pictures of people nobody can find."""
+    if archive.staging.exists():
+        shutil.rmtree(archive.staging)
+    known = {entry.segment for entry in snapshot.segments}
+    for folder in archive.segment_folders():
+        if folder.name not in known:
+            shutil.rmtree(folder)
+
+
 def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
     begun = time.monotonic()
     fingerprint = Fingerprint.of(request.path)
     sha256 = run.catalogue.known_sha256(request.path, fingerprint) or clip_sha256(request.path)
     before = run.catalogue.clip(sha256)
-    if before is not None:
+    is_wanted = before is None or (run.replace and _differences(run, request, before))
+    if before is not None and not is_wanted and _is_sound(run, before):
         _skip(run, request, before, fingerprint)
         return
     district, camera_id = request.origin()
@@ -170,6 +191,8 @@ def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
             " check the camera's clock, this machine's clock and --start",
         )
     content = run.pipeline.run(request.path, progress.clip_advanced)
+    if Fingerprint.of(request.path) != fingerprint:
+        raise FootageError("still_written", f"{request.path}: still being written; index it when it is whole")
     manifests = _seal(run, request.path, sha256, camera, start, content)
     end = start + timedelta(seconds=content.report.last_time_s)
     clip = ClipDone(
@@ -177,6 +200,7 @@ def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
         start_ms=milliseconds(start), end_ms=milliseconds(end), spans=_true_spans(start, content),
         start_source=source,
         detector=run.pipeline.detector.spec.sha256, embedder=run.pipeline.embedder.spec.sha256,
+        frames_per_second=run.pipeline.options.frames_per_second,
         frames_read=content.report.frames_decoded, frames_sampled=content.sampled,
         frames_corrupt=content.report.frames_corrupt, tracklets=len(content.people),
         vectors=sum(manifest.vectors for manifest in manifests),
@@ -185,6 +209,11 @@ def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
     )  # fmt: skip
     run.catalogue.record_done(clip, fingerprint, camera, manifests)
     run.done.append(clip)
+    if source == "container":
+        run.warnings.append(
+            f"{request.path}: start {to_local_iso(start)} taken from the file's metadata, which may be the"
+            " time of its export; give --start if it is wrong"
+        )
     run.warnings += [f"{request.path}: {warning}" for warning in clip.warnings]
 
 
@@ -195,13 +224,50 @@ def _true_spans(start: datetime, content: ClipContent) -> tuple[tuple[int, int],
 
 def _skip(run: _Run, request: ClipRequest, before: ClipDone, fingerprint: Fingerprint) -> None:
     run.skipped.append((str(request.path), f"indexed before as {before.district}/{before.camera}"))
-    asked = (request.district or before.district, request.camera or before.camera)
-    if asked != (before.district, before.camera):
+    differences = _differences(run, request, before)
+    if differences:
         run.warnings.append(
-            f"{request.path}: the same footage is in the archive as {before.district}/{before.camera},"
-            f" not indexed again as {asked[0]}/{asked[1]}"
+            f"{request.path}: in the archive {' and '.join(differences)}; left as it is,"
+            " index it with --replace to change that"
         )
     run.catalogue.record_seen(request.path, fingerprint, before.sha256)
+
+
+def _differences(run: _Run, request: ClipRequest, before: ClipDone) -> list[str]:
+    """In what the archive's state of a clip is not what a new indexing would give."""
+    found = []
+    place = (request.district or before.district, request.camera or before.camera)
+    if place != (before.district, before.camera):
+        found.append(f"as {before.district}/{before.camera}, not {place[0]}/{place[1]}")
+    start = _known_start(run, request)
+    if start is not None and milliseconds(start) != before.start_ms:
+        was = to_local_iso(from_milliseconds(before.start_ms))
+        found.append(f"with start {was}, not {to_local_iso(start)}")
+    settings = (run.pipeline.detector.spec.sha256, run.pipeline.options.frames_per_second)
+    if settings != (before.detector, before.frames_per_second):
+        found.append("with another detector or frame rate")
+    return found
+
+
+def _is_sound(run: _Run, before: ClipDone) -> bool:
+    """Can the segments of an indexed clip still be opened? If not, indexing it again mends the archive."""
+    for name in before.segments:
+        entry = run.entries.get(name)
+        if entry is None:  # recorded in this run
+            continue
+        try:
+            Segment.open(run.archive.segment(entry.district, entry.day, name).folder, entry.seal)
+        except (DamagedError, FormatError):
+            return False
+    return True
+
+
+def _known_start(run: _Run, request: ClipRequest) -> datetime | None:
+    """The true start as far as it is known without opening the clip."""
+    named = clip_start(request.path, None)
+    shown = request.start or (named[0] if named else None)
+    camera = run.cameras.get((request.district or "", request.camera or ""))
+    return shown if shown is None or camera is None else camera.true_time(shown)
 
 
 def _start_of(request: ClipRequest) -> tuple[datetime, StartSource]:
@@ -240,9 +306,16 @@ def _seal(
     manifests = []
     for day, tracklets in sorted(by_day.items()):
         origin = SegmentOrigin(
-            camera.district, day, sha256, run.pipeline.embedder.spec.sha256,
-            run.pipeline.detector.spec.sha256, run.pipeline.embedder.spec.dimension,
-        )  # fmt: skip
+            district=camera.district,
+            day=day,
+            camera=camera.id,
+            clip=sha256,
+            start_ms=milliseconds(start),
+            frames_per_second=run.pipeline.options.frames_per_second,
+            embedder=run.pipeline.embedder.spec.sha256,
+            detector=run.pipeline.detector.spec.sha256,
+            dimension=run.pipeline.embedder.spec.dimension,
+        )
         manifests.append(seal_segment(run.archive, origin, tracklets))
     return manifests
 
@@ -261,11 +334,19 @@ def _tracklet(
         box=(left, top, right, bottom), frame=(content.width, content.height),
         quality=person.best.quality, detections=person.detections,
     )  # fmt: skip
-    return Tracklet(record, person.vectors, person.weights, encode_jpeg(fit_within(person.crop, *_THUMBNAIL)))
+    return Tracklet(record, person.vectors, encode_jpeg(person.crop))
 
 
 def _record_failure(run: _Run, request: ClipRequest, error: FootageError) -> None:
-    start = None if request.start is None else milliseconds(request.start)
-    failed = ClipFailed(str(request.path), request.district, request.camera, start, error.reason, str(error))
-    run.catalogue.record_failure(failed)
+    gone = error.reason == "missing"
+    if gone and run.catalogue.done_under(request.path):
+        run.skipped.append((str(request.path), "indexed before; the file is gone"))
+        return
+    start = _known_start(run, request)
+    failed = ClipFailed(
+        str(request.path), request.district, request.camera,
+        None if start is None else milliseconds(start), error.reason, str(error),
+    )  # fmt: skip
+    if not gone:  # what is not there is no footage that failed
+        run.catalogue.record_failure(failed)
     run.failed.append(failed)

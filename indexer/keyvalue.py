@@ -19,6 +19,7 @@ from reid.errors import ArchiveError, DamagedError, StorageError
 
 Mode = Literal["write", "read", "sealed"]
 
+_ODD_NAMES = "surrogateescape"  # file names that are not UTF-8, as Python holds them
 _MAP_SIZE = 1 << 36  # address space only: the file grows with its content
 
 
@@ -32,11 +33,11 @@ class Table:
     def get(self, key: str) -> Any | None:
         """The value of `key`, or None."""
         data = self._transaction.get(key.encode(), db=self._handle)
-        return None if data is None else msgpack.unpackb(data)
+        return None if data is None else _unpacked(data)
 
     def put(self, key: str, value: Any) -> None:
         """Store `value` under `key`, replacing what was there."""
-        self._transaction.put(key.encode(), msgpack.packb(value), db=self._handle)
+        self._transaction.put(key.encode(), msgpack.packb(value, unicode_errors=_ODD_NAMES), db=self._handle)
 
     def delete(self, key: str) -> bool:
         """Remove `key`; False if it was not there."""
@@ -45,7 +46,7 @@ class Table:
     def items(self) -> Iterator[tuple[str, Any]]:
         """All pairs in key order."""
         for key, data in self._transaction.cursor(db=self._handle):
-            yield bytes(key).decode(), msgpack.unpackb(data)
+            yield bytes(key).decode(), _unpacked(data)
 
     def __len__(self) -> int:
         return int(self._transaction.stat(self._handle)["entries"])
@@ -74,12 +75,20 @@ class KeyValueFile:
                 readonly=not writes, lock=not sealed, max_dbs=len(tables), create=writes,
             )  # fmt: skip
             try:
+                self._check_length(path)
                 self._handles = {
                     name: self._environment.open_db(name.encode(), create=writes) for name in tables
                 }
             except BaseException:
                 self._environment.close()
                 raise
+
+    def _check_length(self, path: Path) -> None:
+        """A file shorter than it says would end the process when the missing part is touched."""
+        needed = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()["psize"]
+        size = path.stat().st_size
+        if size < needed:
+            raise DamagedError(f"{path}: cut off, {size} of {needed} bytes; restore it from a backup")
 
     @contextmanager
     def read(self) -> Iterator[dict[str, Table]]:
@@ -104,6 +113,13 @@ class KeyValueFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _unpacked(data: bytes | memoryview) -> Any:
+    try:
+        return msgpack.unpackb(data, unicode_errors=_ODD_NAMES)
+    except Exception as error:  # noqa: BLE001  altered bytes raise errors of every kind
+        raise DamagedError(f"a stored value cannot be read ({error!r}); restore it from a backup") from None
 
 
 @contextmanager

@@ -5,11 +5,13 @@ Knows clips and reasons; the catalogue stores the rows.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import FootageError
 from reid.weights import sha256_of
 
@@ -27,6 +29,7 @@ class ClipDone:
         spans: (start, end) of the stretches that were looked at, in the same unit; damage leaves gaps.
         start_source: "given" (option or list), "name" or "container".
         detector, embedder: sha256 of the models.
+        frames_per_second: how much was looked at.
         frames_read, frames_sampled, frames_corrupt: counts; the clip was decoded in spite of the last.
         tracklets, vectors: counts.
         segments: names of the segments that hold them.
@@ -44,6 +47,7 @@ class ClipDone:
     start_source: str
     detector: str
     embedder: str
+    frames_per_second: float
     frames_read: int
     frames_sampled: int
     frames_corrupt: int
@@ -68,6 +72,8 @@ class ClipDone:
             "clip": self.path,
             "district": self.district,
             "camera": self.camera,
+            "start": to_local_iso(from_milliseconds(self.start_ms)),
+            "start_source": self.start_source,
             "tracklets": self.tracklets,
             "footage_s": round(self.footage_s, 3),
             "frames_read": self.frames_read,
@@ -129,8 +135,11 @@ class Fingerprint:
         try:
             status = path.stat()
         except OSError as error:
-            reason = "missing" if isinstance(error, FileNotFoundError) else "no_permission"
-            raise FootageError(reason, f"{path}: cannot be opened ({error.strerror})") from None
+            raise _refused(path, error) from None
+        if stat.S_ISDIR(status.st_mode):
+            raise FootageError("no_permission", f"{path}: the folder cannot be listed; check its permissions")
+        if not stat.S_ISREG(status.st_mode):
+            raise FootageError("not_video", f"{path}: expected a video file, got a device or pipe")
         return cls(status.st_size, status.st_mtime_ns)
 
 
@@ -143,5 +152,10 @@ def clip_sha256(path: Path) -> str:
     try:
         return sha256_of(path)
     except OSError as error:
-        reason = "missing" if isinstance(error, FileNotFoundError) else "no_permission"
-        raise FootageError(reason, f"{path}: cannot be read ({error.strerror})") from None
+        raise _refused(path, error) from None
+
+
+def _refused(path: Path, error: OSError) -> FootageError:
+    reasons = {FileNotFoundError: "missing", PermissionError: "no_permission"}
+    reason = reasons.get(type(error), "unreadable")
+    return FootageError(reason, f"{path}: cannot be read ({error.strerror}); check the path and the disk")

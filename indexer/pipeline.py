@@ -34,11 +34,10 @@ class PipelineOptions:
 
     Attributes:
         frames_per_second: how many frames of each second of footage are looked at.
-        tracker, tracklets: see there.
+        tracklets: see there.
     """
 
     frames_per_second: float = 5.0
-    tracker: TrackerOptions = field(default_factory=TrackerOptions)
     tracklets: TrackletOptions = field(default_factory=TrackletOptions)
 
 
@@ -81,10 +80,11 @@ class Pipeline:
         Raises:
             FootageError: no frame of it can be decoded.
         """
-        follower = _Follower(self.options)
         with open_clip(path) as clip:
+            interval_s = 1 / min(self.options.frames_per_second, clip.average_rate)
+            follower = _Follower(interval_s, self.options.tracklets)
             width, height = clip.width, clip.height
-            gap_s = max(_GAP_S, 3 / clip.average_rate)
+            gap_s = max(_GAP_S, 3 * interval_s)
             moments: list[float] = []
             for frames in _batches(clip.frames(self.options.frames_per_second), _BATCH):
                 for frame, found in zip(frames, self._detect(frames), strict=True):
@@ -102,9 +102,9 @@ class Pipeline:
 class _Follower:
     """The people of one clip while it is read."""
 
-    def __init__(self, options: PipelineOptions) -> None:
+    def __init__(self, interval_s: float, options: TrackletOptions) -> None:
         self._options = options
-        self._tracker = Tracker(options.tracker)
+        self._tracker = Tracker(TrackerOptions.for_interval(interval_s))
         self._open: dict[int, TrackCollector] = {}
         self._done: list[TrackSummary] = []
 
@@ -119,7 +119,9 @@ class _Follower:
         shown = pad(found.boxes, _CONTEXT)
         for row, number in enumerate(numbers):
             if number >= 0:
-                sample = Sample(frame.time_s, found.boxes[row], float(quality[row]), vectors[row])
+                sample = Sample(
+                    frame.time_s, found.boxes[row].copy(), float(quality[row]), vectors[row].copy()
+                )
                 self._collector(int(number)).add(sample, crop(frame.picture, shown[row]))
         self._finish(self._tracker.finished())
 
@@ -130,7 +132,7 @@ class _Follower:
 
     def _collector(self, number: int) -> TrackCollector:
         if number not in self._open:
-            self._open[number] = TrackCollector(self._options.tracklets)
+            self._open[number] = TrackCollector(self._options)
         return self._open[number]
 
     def _finish(self, tracks: Iterable[Track]) -> None:

@@ -57,7 +57,10 @@ class Settings(BaseSettings):
 def home_folder(chosen: Path | None) -> ArchiveFiles:
     """The archive to use: `chosen`, else `$REID_HOME`, else ~/reid-archive."""
     folder = chosen or Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
-    return ArchiveFiles(folder.expanduser().absolute())
+    try:
+        return ArchiveFiles(folder.expanduser().absolute())
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"archive {folder}: no such place ({error}); check --home") from None
 
 
 def load_settings(archive: ArchiveFiles) -> Settings:
@@ -70,7 +73,7 @@ def load_settings(archive: ArchiveFiles) -> Settings:
     values: dict[str, object] = {}
     with storage_errors(archive.settings):
         try:
-            values = tomllib.loads(archive.settings.read_text("utf-8"))
+            values = tomllib.loads(archive.settings.read_text("utf-8-sig"))
         except FileNotFoundError:
             pass
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

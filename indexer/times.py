@@ -27,6 +27,7 @@ _IN_NAME = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _UNIX_IN_NAME = re.compile(r"(?<!\d)1\d{9}(?!\d)", re.ASCII)
+_OLDEST_UNIX = 1_262_304_000  # 2010: a lower number of ten digits is a serial number
 _YEARS = range(2000, 2100)
 _OLDEST = datetime(2005, 1, 1, tzinfo=UTC)  # clocks that were never set show 1904, 1970 or 2000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,7 +81,9 @@ def moment_in_name(name: str) -> datetime | None:
             continue
         return _aware(moment)
     found = _UNIX_IN_NAME.search(name)
-    return None if found is None else datetime.fromtimestamp(int(found[0]), UTC)
+    if found is None or int(found[0]) < _OLDEST_UNIX:
+        return None
+    return datetime.fromtimestamp(int(found[0]), UTC)
 
 
 def moment_in_metadata(text: str) -> datetime | None:

@@ -83,6 +83,23 @@ class TrackerOptions:
     min_duration_s: float = 0.5
     min_score: float = 0.35
 
+    @classmethod
+    def for_interval(cls, interval_s: float) -> TrackerOptions:
+        """The defaults, or what slower footage needs: frames `interval_s` seconds apart.
+
+        A track must outlive the wait for its next frame, and somebody who is in sight for three seconds
+        is seen three times at one frame a second, once at a frame every three.
+        """
+        if interval_s <= 0.4:
+            return cls()
+        hits = 2 if interval_s <= 1.0 else 1
+        return cls(
+            coast_s=2.5 * interval_s,
+            stitch_s=max(cls.stitch_s, 5 * interval_s),
+            min_hits=hits,
+            min_duration_s=0.5 if hits > 1 else 0.0,
+        )
+
     def __post_init__(self) -> None:
         if not 0 <= self.low_score <= self.high_score <= self.start_score <= 1:
             raise ValueError(

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.images import Picture
+from reid.images import Picture, fit_within
+
+_SHOWN = (192, 384)  # pixels, width and height at most: readable on a screen, 5-10 kB as JPEG
 
 Vectors = NDArray[np.float32]
 """(N, D) float32 rows of length 1."""
@@ -60,9 +62,8 @@ class TrackSummary:
         start_s, end_s: first and last detection, seconds since the clip's first frame.
         best: the sample of the best crop: of high quality, and typical of the track, so that a moment
             in which two people were taken for one is not shown.
-        crop: the best crop's picture.
+        crop: the best crop's picture, at most 192 x 384 pixels.
         vectors: (K, D) float32 unit rows, most detections first, K between 1 and `most_vectors`.
-        weights: (K,) float32, the share of the track's quality each vector stands for; sums to 1.
         detections: how many detections the track had.
     """
 
@@ -71,7 +72,6 @@ class TrackSummary:
     best: Sample
     crop: Picture
     vectors: Vectors
-    weights: NDArray[np.float32]
     detections: int
 
 
@@ -92,7 +92,7 @@ class TrackCollector:
         second = int(sample.time_s)
         kept = self._crops.get(second)
         if kept is None or sample.quality > kept[0].quality:
-            self._crops[second] = (sample, crop.copy())
+            self._crops[second] = (sample, fit_within(crop, *_SHOWN).copy())
         if self._detections % self._stride == 0:
             self._samples.append(sample)
         self._detections += 1
@@ -122,12 +122,12 @@ class TrackCollector:
             raise ValueError("expected at least one sample, got none")
         vectors = np.stack([sample.vector for sample in self._samples])
         quality = np.array([sample.quality for sample in self._samples], np.float32)
-        pooled, weights = pool_views(vectors, quality, self._options)
+        pooled, _ = pool_views(vectors, quality, self._options)
         best, crop = max(
             self._crops.values(),
             key=lambda kept: kept[0].quality * max(float(kept[0].vector @ pooled[0]), 0.0),
         )
-        return TrackSummary(self._start_s, self._end_s, best, crop, pooled, weights, self._detections)
+        return TrackSummary(self._start_s, self._end_s, best, crop, pooled, self._detections)
 
 
 def pool_views(

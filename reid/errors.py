@@ -105,6 +105,8 @@ _STORAGE_HINTS = {
     errno.EPERM: "not permitted; check who owns the folder, or choose another with --home",
     errno.ENOENT: "the folder does not exist; create it, or check the path",
     errno.EISDIR: "there is a folder of that name; choose another",
+    errno.EEXIST: "something else of that name is there; choose another",
+    errno.ELOOP: "symbolic links lead in a circle; mend them",
     errno.ENOTDIR: "a part of the path is not a folder; check the path",
     errno.ENAMETOOLONG: "the path is too long; choose a shorter one",
     errno.EIO: "the disk reports an input/output error; check it before you go on",

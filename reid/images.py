@@ -5,6 +5,7 @@ The only module that imports OpenCV and Pillow. Pictures are (H, W, 3) uint8 in 
 
 from __future__ import annotations
 
+import stat
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +24,7 @@ Picture = NDArray[np.uint8]
 MAX_PIXELS = 120_000_000
 """Larger photos are refused before they are decoded: a small file can claim a huge picture."""
 MIN_SIDE = 16
+_MAX_BYTES = 500_000_000
 
 cv2.setNumThreads(1)  # our callers run in parallel themselves
 
@@ -34,13 +36,18 @@ def read_photo(path: Path) -> Picture:
         PhotoError: missing, no permission, empty, not an image, cut off, too large or too small.
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise PhotoError(f"photo {path}: expected an image file, got a folder, device or pipe")
+        if status.st_size > _MAX_BYTES:
+            raise PhotoError(f"photo {path}: {status.st_size:,} bytes, at most {_MAX_BYTES:,} are accepted")
         data = path.read_bytes()
     except FileNotFoundError:
         raise PhotoError(f"photo {path}: no such file; check the path") from None
-    except IsADirectoryError:
-        raise PhotoError(f"photo {path}: expected an image file, got a folder") from None
-    except OSError as error:
-        raise PhotoError(f"photo {path}: cannot be read ({error.strerror}); check its permissions") from None
+    except (OSError, ValueError) as error:
+        raise PhotoError(
+            f"photo {path}: cannot be read ({error}); check the path and its permissions"
+        ) from None
     return decode_photo(data, f"photo {path}")
 
 
@@ -59,18 +66,31 @@ def decode_photo(data: bytes, name: str) -> Picture:
             if min(width, height) < MIN_SIDE:
                 raise PhotoError(f"{name}: {width} x {height} pixels, at least {MIN_SIDE} a side are needed")
             image.load()
-            upright = ImageOps.exif_transpose(image).convert("RGBA")
-    except (UnidentifiedImageError, Image.DecompressionBombError):
+            upright = ImageOps.exif_transpose(_eight_bits(image)).convert("RGBA")
+    except PhotoError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"{name}: too large ({error}); scale it down") from None
+    except UnidentifiedImageError:
         raise PhotoError(
             f"{name}: expected an image (JPEG, PNG, WebP, BMP, TIFF), got something else;"
             " convert it to JPEG first"
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, MemoryError) as error:
+    except Exception as error:  # noqa: BLE001  Pillow's decoders raise errors of every kind on damaged files
         raise PhotoError(
             f"{name}: the image is damaged or cut off ({error}); copy it again or use another photo"
         ) from None
     flat = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
     return np.ascontiguousarray(np.asarray(flat, np.uint8)[..., ::-1])
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey pictures of more than 8 bits scaled to 8; Pillow's own conversion would clip them to white."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.nan_to_num(np.asarray(image, np.float64))
+    low, high = float(values.min()), float(values.max())
+    return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
 
 
 def resize(picture: Picture, width: int, height: int) -> Picture:

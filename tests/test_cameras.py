@@ -64,7 +64,7 @@ def test_a_clock_ahead_shows_a_later_time_than_the_true_one() -> None:
         ("..,,songpa,,,", "got a dot at the beginning"),
         ("a,,songpa,,", "expected 6 fields"),
         ("a,,songpa,,,,", "expected 6 fields"),
-        ("ok,,nowon,,,", "camera 'ok' was already given in line 2"),
+        ("ok,,songpa,,,", "camera 'ok' was already given in line 2"),
     ],
 )
 def test_bad_lines_are_named(tmp_path: Path, row: str, expected: str) -> None:

@@ -1,10 +1,12 @@
 """The command line as a user meets it: exit codes, one clear line, JSON alone on stdout."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -94,11 +96,11 @@ def test_the_doctor_finds_a_damaged_segment(shown: tuple[Path, Result], tmp_path
     assert reid("doctor", "--home", home, "--deep").exit_code == 0
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", str(home), str(copy)], check=True)
-    vectors = next((copy / "shards").rglob("vectors.f16"))
-    data = bytearray(vectors.read_bytes())
-    data[0] ^= 1
-    vectors.write_bytes(data)
-    assert reid("doctor", "--home", copy).exit_code == 0  # sizes and counts still fit
+    records = next((copy / "shards").rglob("records.lmdb"))
+    data = bytearray(records.read_bytes())
+    data[-1] ^= 1
+    records.write_bytes(data)
+    assert reid("doctor", "--home", copy).exit_code == 0  # a search compares it where it shows a sighting
     deep = reid("doctor", "--home", copy, "--deep", "--json")
     assert deep.exit_code == 3
     states = {check["name"]: check["state"] for check in json.loads(deep.stdout)["checks"]}
@@ -128,7 +130,9 @@ BAD = [
     (["--box", "1,2,30,80", "--person", "1"], 2, "exclude"),
     (["--person", "4"], 2, "nobody was found"),
     (["--top", "0"], 2, ""),
-    (["--html", "/proc/none/report.html"], 3, "the folder does not exist"),
+    (["--html", "/proc/none/report.html"], 2, "does not exist"),
+    (["--html", "photo.jpg"], 2, "ending in .html"),
+    (["-c", "a/b"], 2, "slash"),
 ]
 
 
@@ -258,3 +262,55 @@ def test_the_installed_script_runs() -> None:
     done = subprocess.run([str(script), "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     assert "search" in done.stdout
+
+
+def test_brackets_in_names_are_no_markup(tmp_path: Path) -> None:
+    table = tmp_path / "cameras.csv"
+    table.write_text("camera,name,district\nS-1,[/x] gate [b],songpa\n", "utf-8")
+    assert reid("init", "--home", tmp_path / "a", "--cameras", table).exit_code == 0
+    assert "[/x] gate [b]" in reid("cameras", "list", "--home", tmp_path / "a").stdout
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "loop", "nul"])
+def test_what_is_no_file_never_hangs_or_crashes(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "odd.mp4"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "loop":
+        path.symlink_to(path)
+    else:
+        path = tmp_path / "odd\0.mp4"
+    assert reid("init", "--home", tmp_path / "a").exit_code == 0
+    indexed = reid("index", path, "-d", "songpa", "-c", "A", "--home", tmp_path / "a")
+    assert indexed.exit_code in (1, 2), indexed.exception
+    searched = reid("search", path, "--home", tmp_path / "a")
+    assert searched.exit_code in (2, 3), searched.exception
+
+
+def test_a_catalogue_with_altered_bytes_never_crashes(shown: tuple[Path, Result], tmp_path: Path) -> None:
+    home = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(shown[0]), str(home)], check=True)
+    whole = (home / "catalogue.lmdb").read_bytes()
+    code = "import cli, sys; sys.argv = ['reid', 'stats', '--home', sys.argv[1]]; cli.main()"
+    random = np.random.default_rng(2)
+    for number in range(12):
+        data = bytearray(whole)
+        if number < 3:
+            data = data[: len(data) * (number + 1) // 4]
+        else:
+            for place in random.integers(8192, len(data), 30):
+                data[place] = random.integers(256)
+        (home / "catalogue.lmdb").write_bytes(data)
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(home)], capture_output=True, text=True, cwd=ROOT
+        )
+        assert done.returncode in (0, 3), (number, done.returncode, done.stderr[-300:])
+
+
+def test_inactive_districts_with_cameras_are_searched_by_default(tmp_path: Path) -> None:
+    home, good = tmp_path / "a", next(demo.FOOTAGE.rglob("*.mp4"))
+    assert reid("index", good, "-d", "jongno", "-c", "J-1", "--home", home).exit_code == 0
+    answer = json.loads(reid("search", demo.PHOTO, "--home", home, "--json").stdout)
+    assert {sighting["district"] for sighting in answer["sightings"]} == {"jongno"}

@@ -17,7 +17,8 @@ def clip(camera: str, *spans: tuple[int, int], segment: str = "") -> ClipDone:
     in_ms = tuple((start * 1000, end * 1000) for start, end in spans)
     return ClipDone(
         sha256=f"{camera}{spans}", path="clip.mp4", district="songpa", camera=camera, start_ms=in_ms[0][0],
-        end_ms=in_ms[-1][1], spans=in_ms, start_source="given", detector="d", embedder="e", frames_read=9,
+        end_ms=in_ms[-1][1], spans=in_ms, start_source="given", detector="d", embedder="e",
+        frames_per_second=5.0, frames_read=9,
         frames_sampled=9, frames_corrupt=0, tracklets=1, vectors=1, segments=(segment,) if segment else (),
         warnings=(), seconds_taken=1.0,
     )  # fmt: skip

@@ -138,3 +138,12 @@ def test_blur_lowers_sharpness() -> None:
     sharp = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
     blurred = images.resize(images.resize(sharp, 8, 8), 64, 64)
     assert images.sharpness(sharp) > 10 * images.sharpness(blurred)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_more_than_eight_bits_are_scaled_and_not_clipped(mode: str) -> None:
+    values = np.linspace(1000, 60_000, 60 * 90).reshape(90, 60)
+    kinds = {"I;16": np.uint16, "I": np.int32, "F": np.float32}
+    shown = images.decode_photo(encoded(Image.fromarray(values.astype(kinds[mode])), "TIFF"), "photo")
+    assert (int(shown.min()), int(shown.max())) == (0, 255)
+    assert 120 < shown.mean() < 135

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from indexer.catalogue import Catalogue, Snapshot, writer_lock
 from indexer.clips import ClipRequest, Given, find_clips
 from indexer.districts import load_districts
 from indexer.indexing import IndexReport, index_clips
-from indexer.pipeline import Pipeline
+from indexer.pipeline import ClipContent, Pipeline
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
 from indexer.times import from_milliseconds, milliseconds
@@ -60,7 +61,7 @@ def contents(archive: ArchiveFiles) -> list[object]:
         found.append((entry.segment, np.asarray(segment.vectors).tobytes(), records))
     found.append([(clip.sha256, clip.segments, clip.tracklets) for clip in seen.clips])
     on_disk = {path.name for path in (archive.home / "shards").glob("*/*/*")}
-    assert {entry.segment for entry in seen.segments} <= on_disk
+    assert {entry.segment for entry in seen.segments} == on_disk
     return found
 
 
@@ -294,7 +295,9 @@ def test_a_list_of_clips(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,district\na.mp4,songpa\n", "path,district,camera,start"),
+        ("file,district\na.mp4,songpa\n", "expected the columns path"),
+        ("path,strat\na.mp4,2025-01-01T10:00\n", "got path,strat"),
+        ("path,start\na.mp4,2025-01-01\n", "with its time"),
         ("path,district\n,songpa\n", "line 2"),
         ("path,district\na.mp4,songpaa\n", "songpa"),
         ("path,camera\na.mp4,a/b\n", "line 2"),
@@ -317,3 +320,127 @@ def test_nothing_found_and_one_start_for_many(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(InputError, match="--start fits one clip"):
         find_clips([tmp_path], Given(start=START), load_districts())
+
+
+def test_a_wrong_start_is_told_and_corrected_on_demand(archive: ArchiveFiles, clip: Path) -> None:
+    run(archive, request(clip))
+    right = START + timedelta(hours=3)
+    report = run(archive, request(clip, start=right))
+    assert len(report.skipped) == 1
+    assert "--replace" in report.warnings[0]
+    assert "start" in report.warnings[0]
+    report = index_clips(
+        archive, [request(clip, start=right)], fake_pipeline(), now=lambda: NOW, replace=True
+    )
+    assert len(report.done) == 1
+    seen = snapshot(archive)
+    assert [c.start_ms for c in seen.clips] == [milliseconds(right)]
+    assert [entry.start_ms for entry in seen.segments] == [milliseconds(right)]
+    same = index_clips(archive, [request(clip, start=right)], fake_pipeline(), now=lambda: NOW, replace=True)
+    assert len(same.skipped) == 1
+
+
+def test_what_was_replaced_leaves_the_disk_with_the_next_run(archive: ArchiveFiles, clip: Path) -> None:
+    run(archive, request(clip))
+    index_clips(archive, [request(clip, camera="SP-9")], fake_pipeline(), now=lambda: NOW, replace=True)
+    run(archive)
+    contents(archive)
+    assert [entry.cameras for entry in snapshot(archive).segments] == [("SP-9",)]
+
+
+def test_a_file_that_grew_replaces_its_earlier_state(archive: ArchiveFiles, tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "grows.mp4", [Walk("red", 0, 14)], frames=15)
+    run(archive, request(path))
+    write_scene(path, [Walk("red", 0, 29)], frames=30)
+    run(archive, request(path))
+    assert [c.frames_read for c in snapshot(archive).clips] == [30]
+    assert len(snapshot(archive).segments) == 1
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(archive: ArchiveFiles, clip: Path) -> None:
+    class Growing(Pipeline):
+        def run(self, path: Path, progress: object = None) -> ClipContent:
+            content = super().run(path)
+            with path.open("ab") as stream:
+                stream.write(b"more")
+            return content
+
+    whole = fake_pipeline()
+    report = run(archive, request(clip), pipeline=Growing(whole.detector, whole.embedder, whole.options))
+    assert [failed.reason for failed in report.failed] == ["still_written"]
+    assert snapshot(archive).clips == ()
+
+
+def test_a_lost_segment_is_mended_by_indexing_again(archive: ArchiveFiles, clip: Path) -> None:
+    run(archive, request(clip))
+    before = contents(archive)
+    shutil.rmtree(next((archive.home / "shards").glob("*/*/*")))
+    assert len(run(archive, request(clip)).done) == 1
+    assert contents(archive) == before
+
+
+@pytest.mark.parametrize("rate", [0.5, 1, 2])
+def test_slow_footage_is_not_searched_in_vain(archive: ArchiveFiles, tmp_path: Path, rate: float) -> None:
+    """People in footage of few frames a second must be found, or the time must not count as searched."""
+    path = tmp_path / "slow.mp4"
+    write_scene(path, [Walk("red", 0, 9)], frames=10, rate=Fraction(rate))
+    [done] = run(archive, request(path)).done
+    assert done.footage_s == pytest.approx(9 / rate, rel=0.1)
+    assert done.tracklets >= 1
+
+
+@pytest.mark.parametrize("name", ["\udcb0\udca1.mp4", "가" * 80 + ".mp4", "a\nb.mp4", "b].mp4"])
+def test_odd_names_are_indexed_and_told(archive: ArchiveFiles, tmp_path: Path, name: str) -> None:
+    deep = tmp_path / ("나" * 70) / ("다" * 70) / "["  # beyond an LMDB key; with the last name "[/b]"
+    good = write_scene(tmp_path / "good.mp4", RED_AND_BLUE)
+    deep.mkdir(parents=True)
+    path = deep / name
+    shutil.copy(good, path)
+    (deep / f"bad{name}").write_bytes(b"no video")
+    report = run(archive, request(path), request(deep / f"bad{name}"))
+    assert [c.path for c in report.done] == [str(path)]
+    assert len(report.failed) == 1
+    assert len(run(archive, request(path)).skipped) == 1
+    assert snapshot(archive).clips[0].path == str(path)
+
+
+def test_failures_of_files_that_are_gone_are_forgotten(
+    archive: ArchiveFiles, clip: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    run(archive, request(broken), request(tmp_path / "never-there.mp4"))
+    assert [Path(failed.path).name for failed in snapshot(archive).failures] == ["broken.mp4"]
+    broken.unlink()
+    run(archive, request(clip))
+    assert snapshot(archive).failures == ()
+
+
+def test_a_failed_clip_keeps_its_true_start(archive: ArchiveFiles, tmp_path: Path) -> None:
+    broken = tmp_path / "20250218T123400.mp4"
+    broken.write_bytes(b"no video")
+    with Catalogue(archive, "create") as catalogue:
+        catalogue.put_cameras([Camera("SP-1", "", "songpa", clock_offset_s=120)])
+    [failed] = run(archive, request(broken, start=None)).failed
+    assert failed.start_ms == milliseconds(START - timedelta(seconds=120))
+
+
+def test_hidden_linked_and_badly_named_folders(tmp_path: Path) -> None:
+    tree, store = tmp_path / "tree", tmp_path / "store"
+    for path in (tree / "songpa" / ".snap" / "x.mp4", tree / "songpa" / "A " / "y.mp4", store / "z.mp4"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    (tree / "songpa" / "B").symlink_to(store)
+    (store / "loop").symlink_to(tree)
+    found = {clip.path.name: clip for clip in find_clips([tree], Given(), load_districts())}
+    assert set(found) == {"y.mp4", "z.mp4"}
+    assert found["y.mp4"].camera is None
+    assert found["z.mp4"].origin() == ("songpa", "B")
+
+
+def test_the_same_clip_given_in_two_ways_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"")
+    table = tmp_path / "clips.csv"
+    table.write_text("path,district,camera\na.mp4,songpa,A\na.mp4,songpa,B\n", "utf-8")
+    with pytest.raises(InputError, match="given twice"):
+        find_clips([table], Given(), load_districts())

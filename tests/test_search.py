@@ -256,8 +256,8 @@ def random_segment(folder: Path, random: np.random.Generator, tracklets: int, cl
             end_ms=start + 5000, best_ms=start, best_offset_s=0.0, box=(0, 0, 9, 9), frame=(32, 18),
             quality=0.5, detections=4,
         )  # fmt: skip
-        made.append(Tracklet(record, vectors, np.ones(len(vectors), np.float32), b"jpeg"))
-    origin = SegmentOrigin("songpa", "2025-02-18", clip, "e" * 64, "d" * 64, 16)
+        made.append(Tracklet(record, vectors, b"jpeg"))
+    origin = SegmentOrigin("songpa", "2025-02-18", "S-1", clip, 0, 5.0, "e" * 64, "d" * 64, 16)
     manifest = seal_segment(ArchiveFiles(folder), origin, made)
     return Segment.open(ArchiveFiles(folder).segment("songpa", "2025-02-18", manifest.segment).folder)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -48,7 +49,7 @@ def picture_of(walks: Sequence[Walk], frame: int) -> Picture:
     return shown
 
 
-def write_scene(path: Path, walks: Sequence[Walk], frames: int = 30, rate: int = 10) -> Path:
+def write_scene(path: Path, walks: Sequence[Walk], frames: int = 30, rate: int | Fraction = 10) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate)

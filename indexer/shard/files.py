@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,3 +73,7 @@ class ArchiveFiles:
     def segment(self, district: str, day: str, segment: str) -> SegmentFiles:
         """The folder of a sealed segment."""
         return SegmentFiles(self.home / "shards" / district / day / segment)
+
+    def segment_folders(self) -> Iterator[Path]:
+        """Every segment's folder on disk, in the catalogue or not."""
+        yield from (self.home / "shards").glob("*/*/*")

@@ -60,13 +60,11 @@ class Tracklet:
     Attributes:
         record: see `Record`.
         vectors: (K, D) float32 unit rows, K from 1 to 3.
-        weights: (K,) float32, share of the track each vector stands for.
         thumbnail: JPEG of the best crop.
     """
 
     record: Record
     vectors: NDArray[np.float32]
-    weights: NDArray[np.float32]
     thumbnail: bytes
 
 

@@ -27,23 +27,28 @@ class SegmentOrigin:
 
     Attributes:
         district, day: the shard.
+        camera: id.
         clip: sha256 of the clip.
+        start_ms: true start of the clip, milliseconds since 1970 UTC.
+        frames_per_second: how much of it was looked at.
         embedder, detector: sha256 of the models.
         dimension: length of a vector.
     """
 
     district: str
     day: str
+    camera: str
     clip: str
+    start_ms: int
+    frames_per_second: float
     embedder: str
     detector: str
     dimension: int
 
     @property
     def segment(self) -> str:
-        """The segment's name: the same for the same clip, day and models, so a rerun replaces itself."""
-        parts = (self.district, self.day, self.clip, self.embedder, self.detector)
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        """The segment's name: the same for the same origin, so that a rerun replaces itself."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
 
 def seal_segment(archive: ArchiveFiles, origin: SegmentOrigin, tracklets: Sequence[Tracklet]) -> Manifest:

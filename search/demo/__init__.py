@@ -66,6 +66,8 @@ class Truth:
         """Who the sighting's best crop shows; None if nobody."""
         path = Path(sighting.record.path)
         clip = "/".join(path.parts[-3:])
+        if clip not in self._rates:
+            return None
         frame = round(sighting.record.best_offset_s * self._rates[clip])
         people, boxes = self.people_at(clip, frame)
         if not people:
