@@ -135,9 +135,9 @@ def index(
     archive = _archive(home)
     settings, districts = _settings(archive)
     given = Given(
-        districts.find(district).slug if district else None,
-        check_camera_id(camera) if camera else None,
-        parse_start(start) if start else None,
+        districts.find(district).slug if district is not None else None,
+        check_camera_id(camera) if camera is not None else None,
+        parse_start(start) if start is not None else None,
     )
     requests = find_clips(paths, given, districts)
     report = _index(archive, settings, requests, replace)
@@ -455,10 +455,10 @@ def _search(
     filters = Filters(
         tuple(dict.fromkeys(asked)),
         tuple(dict.fromkeys(check_camera_id(camera) for camera in cameras or ())),
-        milliseconds(parse_local(since)) if since else None,
-        milliseconds(parse_local(until, until=True)) if until else None,
+        milliseconds(parse_local(since)) if since is not None else None,
+        milliseconds(parse_local(until, until=True)) if until is not None else None,
     )
-    region = _parse_box(box) if box else None
+    region = _parse_box(box) if box is not None else None
     embedder = load_embedder(settings.embedder, archive.models)
     query: Query = read_query(
         photo, load_detector(settings.detector, archive.models), embedder, person, region

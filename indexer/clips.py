@@ -107,8 +107,10 @@ def _expand(path: Path, given: Given, districts: Districts) -> Iterator[ClipRequ
 
 
 def _real(path: Path) -> Path:
+    """Absolute; links are kept where possible, for their place in the tree says district and camera."""
     try:
-        return path.expanduser().resolve()
+        whole = path.expanduser().absolute()
+        return whole.resolve() if ".." in whole.parts else whole
     except (RuntimeError, ValueError, OSError) as error:
         raise InputError(f"{path}: no such file or folder ({error}); check the path") from None
 

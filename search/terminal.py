@@ -11,14 +11,17 @@ from search.report import camera_time, duration, local_time, percent, searched_s
 from search.sightings import SearchResult
 
 _SHOWN_PLACES = 4
+_TABLE_WIDTH = 100  # characters; a narrower table would cut scores and times
 
 
 def print_result(console: Console, result: SearchResult, districts: Districts) -> None:
     """The table of sightings, then always what was searched and what was not."""
     for warning in result.query.warnings:
         console.print(f"note: {warning}", style="yellow", highlight=False)
-    if result.sightings:
+    if result.sightings and console.width >= _TABLE_WIDTH:
         console.print(_table(result, districts))
+    elif result.sightings:
+        _print_blocks(console, result, districts)
     else:
         console.print("No tracklet in what was searched.", style="bold")
     print_coverage(console, result.coverage)
@@ -29,6 +32,16 @@ def print_result(console: Console, result: SearchResult, districts: Districts) -
         " A score is likeness, not identity.",
         highlight=False,
     )
+
+
+def _print_blocks(console: Console, result: SearchResult, districts: Districts) -> None:
+    """For a narrow terminal, in which a table would lose its columns."""
+    for sighting in result.sightings:
+        record, district = sighting.record, districts.find(sighting.district)
+        console.print(f"{sighting.rank}. score {sighting.score:.3f}", style="bold")
+        console.print(f"   {local_time(record.start_ms)} KST, {duration(sighting)}")
+        console.print(f"   {district.name_ko} {district.slug}, {sighting.camera_name}")
+        console.print(f"   camera {record.camera}, id {record.id}")
 
 
 def _table(result: SearchResult, districts: Districts) -> Table:

@@ -125,6 +125,8 @@ BAD = [
     (["-d", "송퍄구"], 2, "송파"),
     (["--since", "2025-02-19", "--until", "2025-02-17"], 2, "swap --since and --until"),
     (["--since", "soon"], 2, "2025-02-18"),
+    (["--since", ""], 2, "2025-02-18"),  # an unset shell variable must not search everything
+    (["--box", ""], 2, "x1,y1,x2,y2"),
     (["--box", "1,2,3"], 2, "x1,y1,x2,y2"),
     (["--box", "0,0,9999,9999"], 2, "within"),
     (["--box", "1,2,30,80", "--person", "1"], 2, "exclude"),

@@ -100,6 +100,17 @@ def test_the_terminal_always_tells_coverage(result: SearchResult) -> None:
     assert "송파구 songpa" in text
 
 
+def test_a_narrow_terminal_loses_nothing(result: SearchResult) -> None:
+    console = Console(record=True, width=44, highlight=False, markup=False)
+    print_result(console, result, DISTRICTS)
+    text = console.export_text()
+    for sighting in result.sightings:
+        assert f"{sighting.rank}. score {sighting.score:.3f}" in text
+        assert sighting.record.id in text
+    assert "2025-02-18 12:34:00" in text
+    assert "송파구 songpa" in text
+
+
 def test_no_sighting_is_not_called_not_seen(result: SearchResult) -> None:
     coverage = Coverage(0, 3_600_000, 1, 1.0, 0.004, (Missing("no footage", 0.996, ("songpa/A",)),))
     empty = SearchResult(**{**vars(result), "sightings": (), "coverage": coverage})
