@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.tracker import Track, Tracker, TrackerOptions
+from indexer.tracker import Tracker
 from indexer.tracklets import Sample, TrackCollector, TrackletOptions, TrackSummary
+from indexer.tracks import Track, TrackerOptions
 from indexer.video import Frame, ReadReport, open_clip
 from reid.boxes import Detections, pad
 from reid.detector import Detector

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from reid.errors import UnknownNameError
-
 Task = Literal["detect", "embed"]
 Backend = Literal["torch", "onnx", "openvino"]
 
@@ -240,16 +238,3 @@ mean and deviation); its dimension is found by running it.
 
 DEFAULT_DETECTOR = "pedestrian-ssdlite"
 DEFAULT_EMBEDDER = "people-rnet-c"
-
-
-def find(name: str, task: Task) -> ModelSpec:
-    """The row of this name.
-
-    Raises:
-        UnknownNameError: no model of that task has the name.
-    """
-    rows = {spec.name: spec for spec in SPECS if spec.task == task}
-    if name not in rows:
-        kind = "detector" if task == "detect" else "embedder"
-        raise UnknownNameError(kind, name, rows)
-    return rows[name]

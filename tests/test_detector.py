@@ -22,8 +22,9 @@ from reid.detector import (
 )
 from reid.errors import ModelError, UnknownNameError
 from reid.images import resize_bilinear
+from reid.models import find_model
 from reid.networks.ssdlite import anchors, fine_anchors
-from reid.registry import SPECS, find
+from reid.registry import SPECS
 
 Floats = NDArray[np.float32]
 
@@ -42,7 +43,8 @@ FIXTURE = Path(__file__).parent / "fixtures" / "ssdlite_reference.npz"
 EVAL = Path(__file__).parents[2] / "shared" / "eval"
 OPTIONS = DetectorOptions()
 SSDLITE, YOLOX, ROWS = (
-    find(name, "detect") for name in ("pedestrian-ssdlite", "yolox-nano", "person-detection-retail-0013")
+    find_model(name, "detect")
+    for name in ("pedestrian-ssdlite", "yolox-nano", "person-detection-retail-0013")
 )
 
 

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from reid.errors import ModelError
+from reid.models import find_model
 from reid.networks.graphdef import constants, parse_graph, read_graph
 from reid.networks.ssdlite import FineSsdLite, SsdLite, anchors, fine_anchors, load_ssdlite
-from reid.registry import DEFAULT_DETECTOR, find
+from reid.registry import DEFAULT_DETECTOR
 from reid.weights import checked_paths
 
 FIXTURE = Path(__file__).parent / "fixtures" / "ssdlite_reference.npz"
@@ -158,7 +159,7 @@ def test_a_graph_cut_or_altered_anywhere_gives_no_traceback(tmp_path: Path) -> N
 
 @pytest.fixture(scope="module")
 def graph_file() -> Path:
-    return checked_paths(find(DEFAULT_DETECTOR, "detect"), None)[0]
+    return checked_paths(find_model(DEFAULT_DETECTOR, "detect"), None)[0]
 
 
 @pytest.fixture(scope="module")

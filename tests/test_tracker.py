@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from benchmarks.footage import TruthFrame
 from benchmarks.tracking import Seen, measure
-from indexer.tracker import Track, Tracker, TrackerOptions
+from indexer.tracker import Tracker
+from indexer.tracks import Track, TrackerOptions
 from reid.boxes import Detections, iou
 
 WIDTH, HEIGHT = 40.0, 100.0

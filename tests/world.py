@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from indexer.pipeline import Pipeline, PipelineOptions
 from reid.boxes import Boxes, Detections
 from reid.images import Picture
-from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER, ModelSpec, find
+from reid.models import find_model
+from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER, ModelSpec
 
 WIDTH, HEIGHT = 320, 192
 GREY = 110
@@ -64,7 +65,7 @@ def write_scene(path: Path, walks: Sequence[Walk], frames: int = 30, rate: int |
 class FakeDetector:
     """Finds each colour's rectangle."""
 
-    spec: ModelSpec = find(DEFAULT_DETECTOR, "detect")
+    spec: ModelSpec = find_model(DEFAULT_DETECTOR, "detect")
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
         return [self._one(picture) for picture in pictures]
@@ -84,7 +85,7 @@ class FakeEmbedder:
     """The mean colour as a direction."""
 
     def __init__(self, sha256: str | None = None) -> None:
-        spec = find(DEFAULT_EMBEDDER, "embed")
+        spec = find_model(DEFAULT_EMBEDDER, "embed")
         file = spec.files[0] if sha256 is None else replace(spec.files[0], sha256=sha256)
         self.spec = replace(spec, dimension=8, files=(file,))
 

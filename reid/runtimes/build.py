@@ -1,14 +1,13 @@
 """Opens the runtime of an embedder: which framework, which network, which arithmetic.
 
 Owns what each embedder's builder means. Knows no crop and no models folder; `embedder.py` feeds the
-runtime, `models.py` tries one before it accepts a file.
+runtime, `adding.py` tries one before it accepts a file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reid.networks.checkpoints import fold_batch_norms, load_strictly
 from reid.networks.osnet import BUILDERS
@@ -18,9 +17,6 @@ from reid.runtimes import Runtime
 from reid.runtimes.onnx import OnnxRuntime
 from reid.runtimes.openvino import OpenVinoRuntime
 from reid.runtimes.pytorch import TorchRuntime
-
-if TYPE_CHECKING:
-    pass
 
 # bfloat16 must keep each vector within a cosine of 0.999 of float32's, measured on real crops: the least
 # was .9998 for rnet, but .9972 for OSNet x0.25 (and 1.5 points of rank-1 lost). The other OSNets could
