@@ -355,6 +355,23 @@ def cameras_add(
     _add_cameras(_archive(home), file)
 
 
+@cameras_app.command("remove")
+@_command
+def cameras_remove(
+    district: Annotated[str, typer.Argument(help="The district it is registered in.")],
+    camera: Annotated[str, typer.Argument(help="Its id.")],
+    home: Home = None,
+) -> None:
+    """Take out a camera without footage, such as one registered in the wrong district."""
+    from indexer.catalogue import Catalogue
+
+    archive = _archive(home)
+    _, districts = _settings(archive)
+    with Catalogue(archive, "write") as catalogue:
+        catalogue.remove_camera(districts.find(district).slug, camera)
+    _say(f"camera {camera} removed")
+
+
 @cameras_app.command("list")
 @_command
 def cameras_list(home: Home = None, as_json: Json = False) -> None:

@@ -21,7 +21,14 @@ from indexer.ledger import ClipDone, ClipFailed, Fingerprint, unpack_done, unpac
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.manifest import Manifest
 from reid.durable import make_folder
-from reid.errors import DamagedError, FormatError, ModelMismatchError, StorageError, storage_errors
+from reid.errors import (
+    DamagedError,
+    FormatError,
+    InputError,
+    ModelMismatchError,
+    StorageError,
+    storage_errors,
+)
 
 FORMAT_VERSION = 1
 _TABLES = ("meta", "cameras", "clips", "failures", "files", "segments")
@@ -128,6 +135,22 @@ class Catalogue:
             for camera in cameras:
                 tables["cameras"].put(f"{camera.district}/{camera.id}", asdict(camera))
 
+    def remove_camera(self, district: str, camera_id: str) -> None:
+        """Take out a camera that has no footage, such as one registered in the wrong district.
+
+        Raises:
+            InputError: no such camera, or there is footage of it.
+        """
+        with self._file.write() as tables:
+            for clip in tables["clips"].values():
+                if (clip["district"], clip["camera"]) == (district, camera_id):
+                    raise InputError(
+                        f"camera {district}/{camera_id} has indexed footage ({clip['path']}), so it stays;"
+                        " index that under the right camera with --replace first"
+                    )
+            if not tables["cameras"].delete(f"{district}/{camera_id}"):
+                raise InputError(f"camera {district}/{camera_id} is not registered; see: reid cameras list")
+
     def known_sha256(self, path: Path, fingerprint: Fingerprint) -> str | None:
         """The sha256 computed earlier of the same unchanged file, or None."""
         with self._file.read() as tables:
@@ -225,17 +248,16 @@ class Catalogue:
 
 
 def _snapshot(tables: Mapping[str, Table]) -> Snapshot:
-    cameras = [Camera(**value) for _, value in tables["cameras"].items()]
-    clips = [unpack_done(value) for _, value in tables["clips"].items()]
+    cameras = [Camera(**value) for value in tables["cameras"].values()]
+    clips = [unpack_done(value) for value in tables["clips"].values()]
     segments = [
-        SegmentEntry(**{**value, "cameras": tuple(value["cameras"])})
-        for _, value in tables["segments"].items()
+        SegmentEntry(**{**value, "cameras": tuple(value["cameras"])}) for value in tables["segments"].values()
     ]
     return Snapshot(
         embedder=tables["meta"].get("embedder"),
         cameras={(camera.district, camera.id): camera for camera in cameras},
         clips=tuple(sorted(clips, key=lambda clip: (clip.start_ms, clip.sha256))),
-        failures=tuple(unpack_failed(value) for _, value in tables["failures"].items()),
+        failures=tuple(unpack_failed(value) for value in tables["failures"].values()),
         segments=tuple(sorted(segments, key=lambda entry: (entry.start_ms, entry.segment))),
     )
 

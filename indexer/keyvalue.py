@@ -43,13 +43,10 @@ class Table:
         """Remove `key`; False if it was not there."""
         return bool(self._transaction.delete(key.encode(), db=self._handle))
 
-    def items(self) -> Iterator[tuple[str, Any]]:
-        """All pairs in key order."""
-        for key, data in self._transaction.cursor(db=self._handle):
-            yield bytes(key).decode(), _unpacked(data)
-
-    def __len__(self) -> int:
-        return int(self._transaction.stat(self._handle)["entries"])
+    def values(self) -> Iterator[Any]:
+        """All values in key order."""
+        for _, data in self._transaction.cursor(db=self._handle):
+            yield _unpacked(data)
 
 
 class KeyValueFile:

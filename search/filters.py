@@ -38,7 +38,7 @@ class Filters:
         if self.since_ms is not None and self.until_ms is not None and self.until_ms <= self.since_ms:
             since, until = (to_local_iso(from_milliseconds(ms)) for ms in (self.since_ms, self.until_ms))
             raise InputError(
-                f"the window ends ({until}) before it begins ({since}), or is empty; swap --since and --until"
+                f"the window from {since} to {until} is empty or reversed; --until must be later than --since"
             )
 
     def wants(self, entry: SegmentEntry) -> bool:

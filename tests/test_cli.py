@@ -123,7 +123,7 @@ BAD = [
     # (arguments after `search PHOTO`, exit code, what the line says)
     (["-d", "songpaa"], 2, "did you mean songpa"),
     (["-d", "송퍄구"], 2, "송파"),
-    (["--since", "2025-02-19", "--until", "2025-02-17"], 2, "swap --since and --until"),
+    (["--since", "2025-02-19", "--until", "2025-02-17"], 2, "--until must be later"),
     (["--since", "soon"], 2, "2025-02-18"),
     (["--since", ""], 2, "2025-02-18"),  # an unset shell variable must not search everything
     (["--box", ""], 2, "x1,y1,x2,y2"),
@@ -271,6 +271,17 @@ def test_brackets_in_names_are_no_markup(tmp_path: Path) -> None:
     table.write_text("camera,name,district\nS-1,[/x] gate [b],songpa\n", "utf-8")
     assert reid("init", "--home", tmp_path / "a", "--cameras", table).exit_code == 0
     assert "[/x] gate [b]" in reid("cameras", "list", "--home", tmp_path / "a").stdout
+
+
+def test_removing_a_camera(shown: tuple[Path, Result], tmp_path: Path) -> None:
+    home = tmp_path / "a"
+    assert reid("init", "--home", home, "--cameras", demo.CAMERAS).exit_code == 0
+    assert reid("cameras", "remove", "송파", "SP-001", "--home", home).exit_code == 0
+    listed = json.loads(reid("cameras", "list", "--home", home, "--json").stdout)["cameras"]
+    assert "SP-001" not in {camera["id"] for camera in listed}
+    assert reid("cameras", "remove", "songpa", "SP-001", "--home", home).exit_code == 2
+    kept = reid("cameras", "remove", "songpa", "SP-001", "--home", shown[0])
+    assert (kept.exit_code, "has indexed footage" in kept.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "loop", "nul"])

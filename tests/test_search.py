@@ -109,7 +109,7 @@ def test_top_limits_the_list(made: ArchiveFiles, red: Query) -> None:
 
 
 def test_reversed_dates_and_no_district() -> None:
-    with pytest.raises(InputError, match="swap"):
+    with pytest.raises(InputError, match="reversed"):
         Filters(("songpa",), since_ms=2000, until_ms=1000)
     with pytest.raises(InputError, match="district"):
         Filters(())
