@@ -84,7 +84,8 @@ def load_settings(archive: ArchiveFiles) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            f"{archive.settings} or REID_{name.upper()}: setting {name!r}: {first['msg']}; got {first.get('input')!r}"
+            f"{archive.settings} or REID_{name.upper()}: setting {name!r}:"
+            f" {first['msg']}; got {first.get('input')!r}"
         ) from None
 
 
