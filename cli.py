@@ -460,15 +460,13 @@ def _search(
     from indexer.times import milliseconds, parse_local
     from reid.detector import load_detector
     from reid.embedder import load_embedder
-    from search.filters import Filters
+    from search.filters import Filters, default_districts
     from search.query import read_query
     from search.sightings import find_sightings
 
     with Catalogue(archive) as catalogue:  # an unfit archive is told before the models are loaded
         holding = {district for district, _ in catalogue.snapshot().cameras}
-    # By default every active district, and any other that has cameras: footage must not be left out unsaid.
-    default = [row.slug for row in table.all if row.active or row.slug in holding]
-    asked = [table.find(name).slug for name in names] if names else default
+    asked = [table.find(name).slug for name in names] if names else default_districts(table, holding)
     filters = Filters(
         tuple(dict.fromkeys(asked)),
         tuple(dict.fromkeys(check_camera_id(camera) for camera in cameras or ())),

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.catalogue import SegmentEntry
+from indexer.districts import Districts
 from indexer.shard.reader import Segment
 from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import InputError
+
+
+def default_districts(districts: Districts, holding: Collection[str]) -> tuple[str, ...]:
+    """Slugs to search when nobody names a district: the active ones, and those that hold cameras.
+
+    Args:
+        districts: all there are.
+        holding: slugs of districts with cameras in the archive; their footage must not be left out unsaid.
+    """
+    return tuple(row.slug for row in districts.all if row.active or row.slug in holding)
 
 
 @dataclass(frozen=True)
