@@ -19,7 +19,9 @@ HOMES = {
     "cv2": ["reid/images.py"],
     "PIL": ["reid/images.py"],
     "scipy": ["indexer/tracker.py"],
-    "av": ["indexer/video.py"],
+    "av": ["indexer/video.py", "reid/people/footage.py"],  # reads and writes
+    "anny": ["reid/people/body.py"],
+    "numba": ["reid/people/kernels/"],
     "lmdb": ["indexer/keyvalue.py"],
     "msgpack": ["indexer/keyvalue.py"],
     "pydantic": ["indexer/settings.py"],
@@ -29,7 +31,7 @@ HOMES = {
     "typer": ["cli.py"],
     "tensorflow": [],
 }
-OPTIONAL = {"onnxruntime", "openvino"}
+OPTIONAL = {"onnxruntime", "openvino", "anny"}
 
 
 def product_files() -> list[Path]:
