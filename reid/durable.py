@@ -6,7 +6,12 @@ The habit of every serious store: write beside the target, fsync, rename, fsync 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from reid.errors import storage_errors
 
@@ -46,6 +51,17 @@ def write_file(path: Path, data: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """Put `arrays` at `path` as an uncompressed .npz, in one step.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    stream = BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    write_file(path, stream.getvalue())
 
 
 def make_folder(folder: Path) -> None:

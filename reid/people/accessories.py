@@ -1,0 +1,201 @@
+"""Hair, hats, bags, sticks and wheels: meshes that go with a person.
+
+Shapes on the head are made on the mean adult's head and carried over to the person's. Knows no cloth
+beyond the number of a material.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.people.kernels.cloth import AID, BAG, BOTTOM, DARK, HAIR, HAT, METAL, SKIN
+from reid.people.meshes import Mesh, dome, grid_faces, join, rounded_box, tube, wheel
+from reid.people.outfits import Outfit
+from reid.people.persons import Person
+
+Attachment = Literal["bone", "hand", "ground", "rod"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One mesh that goes with the body.
+
+    Attributes:
+        mesh: vertices in the rest pose (bone), about the hand (hand), about the point on the ground below
+            the person (ground), or, for a rod, offsets with z from 0 (ground) to 1 (hand).
+        material: number of its cloth.
+        attachment: how it moves.
+        bone: what it hangs on; for a hand or rod, the wrist.
+        worn: counts as the person when boxes are drawn, as clothes and hats do.
+    """
+
+    mesh: Mesh
+    material: int
+    attachment: Attachment
+    bone: str
+    worn: bool = False
+
+
+@dataclass(frozen=True)
+class Head:
+    """Carries a place on the mean adult's head over to a person's: `where = middle + scale * (place - origin)`."""
+
+    middle: NDArray[np.float64]
+    scale: float
+
+    ORIGIN = np.array([0.0, -0.06, 0.93])
+
+    def place(self, mesh: Mesh) -> Mesh:
+        """The mesh on this head."""
+        moved = self.middle + self.scale * (mesh.vertices - self.ORIGIN)
+        return Mesh(moved.astype(np.float32), mesh.faces)
+
+
+def head_parts(person: Person, outfit: Outfit, head: Head) -> Iterator[Part]:
+    """Long hair and hats."""
+    hat = outfit.hat.kind
+    if hat not in ("hood", "headscarf"):
+        for mesh in _hair(person, hat):
+            yield Part(head.place(mesh), HAIR, "bone", "head", True)
+    for mesh in _hat(hat):
+        yield Part(head.place(mesh), HAT, "bone", "head", True)
+
+
+def _hair(person: Person, hat: str) -> Iterator[Mesh]:
+    style, length = person.hair_style, person.hair_length
+    if style in ("long", "bob"):
+        yield _curtain((0.2 + 0.16 * length) if style == "long" else (0.09 + 0.06 * length))
+    elif style == "ponytail":
+        yield rounded_box(0.026, 0.034, 0.08 + 0.06 * length, 0.9).moved(0, 0.065, 0.86)
+    elif style == "bun" and hat != "cap":
+        yield rounded_box(0.042, 0.042, 0.04, 1.0).moved(0, 0.05, 0.985)
+
+
+def _curtain(length: float) -> Mesh:
+    """Hair that falls round the head, open at the face."""
+    around, rows = 15, 8
+    angle = np.linspace(-2.05, 2.05, around)
+    rings = []
+    for q in np.linspace(0, 1, rows):
+        radius = 0.096 + 0.02 * np.sin(q * 2.2) - 0.02 * q * (length > 0.2)
+        width = 0.9 * (1 - 0.25 * q * (length > 0.2))
+        back = -0.055 + radius * 1.12 * np.cos(angle) + (0.03 if length > 0.2 else 0.01) * q
+        rings.append(np.stack([radius * width * np.sin(angle), back, np.full(around, 0.975 - (length + 0.06) * q)], 1))
+    return Mesh(np.concatenate(rings).astype(np.float32), grid_faces(around, rows, False))
+
+
+def _hat(kind: str) -> Iterator[Mesh]:
+    crown = {"beanie": 0.105, "cap": 0.085, "bucket": 0.085}.get(kind)
+    if crown:
+        shape = dome(1.0, 1.0)
+        scale = np.array([0.098, 0.124, crown], np.float32)
+        yield Mesh(shape.vertices * scale, shape.faces).moved(0, -0.06, 0.945)
+    if kind in ("cap", "bucket", "visor"):
+        yield _brim(all_round=kind == "bucket")
+
+
+def _brim(all_round: bool) -> Mesh:
+    around = 24
+    angle = np.linspace(0, 2 * np.pi, around, endpoint=False)
+    front = (0.5 + 0.5 * np.cos(angle)) ** 0.7
+    reach = np.full(around, 0.055) if all_round else 0.078 * front
+    drop = np.full(around, 0.03) if all_round else 0.012 * front
+    inner = np.stack([0.098 * np.sin(angle), -0.06 - 0.124 * np.cos(angle), np.full(around, 0.95)], 1)
+    spread = 1 + reach / 0.11
+    outer = np.stack([inner[:, 0] * spread, -0.06 + (inner[:, 1] + 0.06) * spread, 0.95 - drop], 1)
+    return Mesh(np.concatenate([inner, outer]).astype(np.float32), grid_faces(around, 2, True))
+
+
+def bag_parts(outfit: Outfit, size: float, back_y: float, hip_x: float, waist_z: float, back_z: float) -> Iterator[Part]:
+    """The bag.
+
+    Args:
+        outfit: whose bag.
+        size: the person's height over the mean adult's.
+        back_y, back_z: where a backpack lies on; hip_x, waist_z: where a shoulder bag hangs. Metres.
+    """
+    rng = np.random.default_rng([outfit.bag.seed, 8])
+    big = float(rng.uniform(0.75, 1.25)) * size
+    kind = outfit.bag.kind
+    if kind == "backpack":
+        mesh = rounded_box(0.15 * big, 0.08 * big, 0.21 * big, 0.45).moved(0, back_y + 0.06 * size, back_z)
+        yield Part(mesh, BAG, "bone", "spine01")
+    elif kind in ("shoulder", "crossbody"):
+        side = -1 if kind == "crossbody" and outfit.bag.seed % 2 else 1
+        mesh = rounded_box(0.05 * big, 0.14 * big, 0.10 * big, 0.4)
+        yield Part(mesh.moved(side * (hip_x + 0.03 * size), 0.03, waist_z), BAG, "bone", "spine05")
+    elif kind == "handbag":
+        mesh = rounded_box(0.045 * big, 0.15 * big, 0.13 * big, 0.4).moved(0, 0, -0.22 * big - 0.05)
+        yield Part(mesh, BAG, "hand", "wrist.L")
+    elif kind == "suitcase":
+        body = rounded_box(0.2, 0.12, 0.3, 0.3).moved(0.3 * size, 0.42 * size, 0.36)
+        handle = tube((0.3 * size, 0.36 * size, 0.6), (0.3 * size, 0.3 * size, 0.95 * size), 0.01)
+        yield Part(body, BAG, "ground", "root")
+        yield Part(handle, METAL, "ground", "root")
+
+
+def aid_parts(outfit: Outfit, size: float) -> Iterator[Part]:
+    """Cane, walking frame, wheelchair, stroller with a child, umbrella; forward is -y."""
+    kind = outfit.aid.kind
+    if kind == "cane":
+        stick = tube((0, -0.03, 0), (0, -0.03, 1), 0.011)
+        yield Part(stick, AID, "rod", "wrist.R")
+    elif kind == "umbrella":
+        yield Part(dome(0.52, 0.22, hang=0.02).moved(-0.05, 0.1, 0.62), AID, "hand", "wrist.R")
+        yield Part(tube((0, -0.02, -0.08), (-0.05, 0.1, 0.82), 0.008), METAL, "hand", "wrist.R")
+    elif kind == "walking frame":
+        yield from _walker(size)
+    elif kind == "stroller":
+        yield from _stroller(size)
+    elif kind == "wheelchair":
+        yield from _wheelchair()
+
+
+def _walker(size: float) -> Iterator[Part]:
+    """A rollator: two side frames, four wheels, a seat and a basket."""
+    rods = []
+    for x in (-0.24, 0.24):
+        rods += [tube((x, -0.62, 0.1), (x, -0.36, 0.9 * size), 0.014), tube((x, -0.2, 0.1), (x, -0.42, 0.62 * size), 0.014)]
+        rods.append(tube((x, -0.36, 0.9 * size), (x, -0.24, 0.92 * size), 0.018))
+    rods.append(tube((-0.24, -0.4, 0.75 * size), (0.24, -0.4, 0.75 * size), 0.012))
+    yield Part(join(rods), METAL, "ground", "root")
+    wheels = [wheel(0.1, around=14).moved(x, y, 0.1) for x in (-0.24, 0.24) for y in (-0.62, -0.2)]
+    yield Part(join(wheels), DARK, "ground", "root")
+    yield Part(rounded_box(0.2, 0.12, 0.1, 0.3).moved(0, -0.5, 0.45 * size), AID, "ground", "root")
+
+
+def _stroller(size: float) -> Iterator[Part]:
+    """A stroller with a small child's head and blanket in it."""
+    handle = 0.98 * size
+    rods = [tube((x, -1.05, 0.12), (x, -0.4, handle), 0.014) for x in (-0.22, 0.22)]
+    rods += [tube((x, -0.45, 0.12), (x, -0.85, 0.55), 0.014) for x in (-0.22, 0.22)]
+    rods.append(tube((-0.22, -0.4, handle), (0.22, -0.4, handle), 0.016))
+    yield Part(join(rods), METAL, "ground", "root")
+    wheels = [wheel(0.12, around=14).moved(x, y, 0.12) for x in (-0.22, 0.22) for y in (-1.05, -0.45)]
+    yield Part(join(wheels), DARK, "ground", "root")
+    seat = rounded_box(0.2, 0.3, 0.16, 0.4).moved(0, -0.82, 0.45)
+    hood = dome(0.26, 0.3, around=16).moved(0, -0.66, 0.62)
+    yield Part(join([seat, hood]), AID, "ground", "root")
+    yield Part(rounded_box(0.07, 0.08, 0.08, 1.0).moved(0, -0.86, 0.7), SKIN, "ground", "root")
+    yield Part(rounded_box(0.17, 0.22, 0.08, 0.5).moved(0, -0.92, 0.56), BOTTOM, "ground", "root")
+
+
+def _wheelchair() -> Iterator[Part]:
+    wheels = [wheel(0.3, around=22).moved(x, 0.08, 0.3) for x in (-0.3, 0.3)]
+    wheels += [wheel(0.09, around=12).moved(x, -0.42, 0.09) for x in (-0.24, 0.24)]
+    yield Part(join(wheels), DARK, "ground", "root")
+    rods = []
+    for x in (-0.26, 0.26):
+        rods += [tube((x, 0.22, 0.9), (x, 0.14, 0.3), 0.014), tube((x, 0.16, 0.45), (x, -0.36, 0.45), 0.014),
+                 tube((x, -0.36, 0.45), (x, -0.5, 0.12), 0.014), tube((x, 0.18, 0.68), (x, -0.2, 0.68), 0.018),
+                 tube((x, 0.22, 0.9), (x, 0.36, 0.92), 0.016)]  # fmt: skip
+    yield Part(join(rods), METAL, "ground", "root")
+    back = rounded_box(0.24, 0.02, 0.24, 0.3).moved(0, 0.2, 0.68)
+    seat = rounded_box(0.24, 0.24, 0.03, 0.3).moved(0, -0.06, 0.45)
+    step = rounded_box(0.2, 0.1, 0.015, 0.3).moved(0, -0.52, 0.1)
+    yield Part(join([back, seat, step]), AID, "ground", "root")
