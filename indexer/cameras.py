@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from indexer.districts import Districts, parse_place, read_table
+from indexer.districts import Districts, parse_place
 from reid.errors import InputError
+from reid.tables import read_table
 
 MAX_ID_LENGTH = 64
 MAX_CLOCK_OFFSET_S = 86_400.0

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from indexer.cameras import check_camera_id
-from indexer.districts import Districts, read_table
+from indexer.districts import Districts
 from indexer.times import parse_local
 from reid.errors import FootageError, InputError, UnknownNameError
+from reid.tables import read_table
 
 VIDEO_ENDINGS = frozenset(
     f".{ending}"

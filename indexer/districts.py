@@ -1,17 +1,15 @@
 """The 25 districts of Seoul: names, codes, place, and which of them take part.
 
-Owns `districts.csv`, which an operator may replace, and the reading of small tables that people edit.
-Codes are the five-digit codes of the Ministry of the Interior (Songpa 11710), not those of Statistics
-Korea, where 11230 is Gangnam. Knows no cameras and no footage.
+Owns `districts.csv`, which an operator may replace. Codes are the five-digit codes of the Ministry of the
+Interior (Songpa 11710), not those of Statistics Korea, where 11230 is Gangnam. Knows no cameras and no
+footage.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +17,7 @@ from types import MappingProxyType
 from typing import Literal, cast, get_args
 
 from reid.errors import InputError, UnknownNameError
+from reid.tables import read_table
 
 Confidence = Literal["certain", "likely", "by subtraction"]
 """How sure we are that a district takes part, or does not."""
@@ -30,7 +29,6 @@ KOREA_LONGITUDES = (124.0, 132.0)
 _COLUMNS = (
     "slug", "name_en", "name_ko", "code", "latitude", "longitude", "active", "since", "source", "confidence",
 )  # fmt: skip
-_ENCODINGS = ("utf-8-sig", "cp949")  # the second is what a Korean Excel exports
 
 
 @dataclass(frozen=True)
@@ -119,74 +117,6 @@ def load_districts(path: Path | None = None) -> Districts:
     if not districts:
         raise InputError(f"{source}: expected one district a line after the header, got none")
     return Districts(tuple(districts), MappingProxyType(by_key))
-
-
-def read_table(
-    path: Path, required: Sequence[str], optional: Sequence[str] = ()
-) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a comma-separated file with a header, in UTF-8 (with or without mark) or cp949.
-
-    Returns:
-        (line number, column -> text without surrounding blanks in composed Unicode) for each row that is
-        not blank; every required and optional column is present, absent ones as "".
-
-    Raises:
-        InputError: the file cannot be read or decoded, the header is not the expected one, or a row has
-            more or fewer fields than the header.
-    """
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
-    header: list[str] | None = None
-    rows: list[tuple[int, dict[str, str]]] = []
-    try:
-        for fields in reader:
-            texts = [unicodedata.normalize("NFC", field).strip() for field in fields]
-            if not any(texts):
-                continue
-            if header is None:
-                header = _checked_header(path, texts, required, optional)
-            elif len(texts) != len(header):
-                raise InputError(
-                    f"{path}, line {reader.line_num}: expected {len(header)} fields"
-                    f" ({', '.join(header)}), got {len(texts)}; put quotes around a text with a comma"
-                )
-            else:
-                rows.append(
-                    (reader.line_num, dict.fromkeys(optional, "") | dict(zip(header, texts, strict=True)))
-                )
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: expected comma-separated text ({error})") from None
-    if header is None:
-        raise InputError(f"{path}: expected a header line ({','.join(required)}), got an empty file")
-    return rows
-
-
-def _read_text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
-        ) from None
-    for encoding in _ENCODINGS:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise InputError(f"{path}: expected text in UTF-8 or cp949; save it as 'CSV UTF-8' and try again")
-
-
-def _checked_header(
-    path: Path, names: list[str], required: Sequence[str], optional: Sequence[str]
-) -> list[str]:
-    missing = [name for name in required if name not in names]
-    unknown = [name for name in names if name not in (*required, *optional)]
-    if missing or unknown or len(set(names)) != len(names):
-        raise InputError(
-            f"{path}, line 1: expected the columns {','.join(required)}"
-            + (f" (optional: {','.join(optional)})" if optional else "")
-            + f", got {','.join(names)}"
-        )
-    return names
 
 
 def _district(row: Mapping[str, str]) -> District:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.districts import DISTRICTS_FILE, load_districts, read_table
+from indexer.districts import DISTRICTS_FILE, load_districts
 from reid.errors import InputError, UnknownNameError
+from reid.tables import read_table
 
 ACTIVE = (
     "jung yongsan gwangjin dongdaemun jungnang seongbuk dobong nowon eunpyeong seodaemun mapo yangcheon"
