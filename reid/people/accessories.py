@@ -146,8 +146,8 @@ def aid_parts(outfit: Outfit, size: float) -> Iterator[Part]:
         stick = tube((0, -0.03, 0), (0, -0.03, 1), 0.011)
         yield Part(stick, AID, "rod", "wrist.R")
     elif kind == "umbrella":
-        yield Part(dome(0.52, 0.22, hang=0.02).moved(-0.05, 0.1, 0.62), AID, "hand", "wrist.R")
-        yield Part(tube((0, -0.02, -0.08), (-0.05, 0.1, 0.82), 0.008), METAL, "hand", "wrist.R")
+        yield Part(dome(0.52, 0.22, hang=0.02).moved(0.12, 0.16, 0.74), AID, "hand", "wrist.R")
+        yield Part(tube((0, -0.02, -0.08), (0.12, 0.16, 0.94), 0.008), METAL, "hand", "wrist.R")
     elif kind == "walking frame":
         yield from _walker(size)
     elif kind == "stroller":

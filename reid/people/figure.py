@@ -11,11 +11,12 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
 from reid.people.accessories import Head, Part, aid_parts, bag_parts, head_parts
 from reid.people.body import BodyModel, Vertices, body_model
 from reid.people.gait import Gait, bone_transforms, make_gait, pose
 from reid.people.kernels import cloth as k
-from reid.people.kernels.mesh import hanging_rings, skin, vertex_normals
+from reid.people.kernels.mesh import hanging_rings, skin, smooth, vertex_normals
 from reid.people.meshes import grid_faces
 from reid.people.outfits import Outfit
 from reid.people.persons import Person
@@ -35,19 +36,15 @@ class Regions:
 
     attributes: NDArray[np.float32]
     """(V, 7): canonical x, y, z, place along the arm, head, hand, foot."""
+    first: NDArray[np.int32]
+    """(V + 1,) where each vertex's part of `neighbours` begins."""
     neighbours: NDArray[np.int32]
-    """(E, 2) directed edges."""
-    degree: NDArray[np.float32]
-    """(V,)."""
+    """(E,) vertices that share an edge."""
 
     def smooth(self, values: NDArray[np.float32], rounds: int) -> NDArray[np.float32]:
-        """`values` (V,) or (V, C) averaged `rounds` times with half their neighbours' mean."""
-        columns = values.reshape(len(values), -1)
-        for _ in range(rounds):
-            gathered = columns[self.neighbours[:, 1]]
-            total = np.stack([np.bincount(self.neighbours[:, 0], gathered[:, c], len(columns)) for c in range(columns.shape[1])], 1)
-            columns = 0.5 * columns + 0.5 * total / self.degree[:, None]
-        return columns.reshape(values.shape).astype(np.float32)
+        """`values` (V,) or (V, C) averaged `rounds` times with their neighbours."""
+        columns = np.ascontiguousarray(values.reshape(len(values), -1), np.float32)
+        return smooth(columns, self.first, self.neighbours, rounds).reshape(values.shape)
 
 
 @cache
@@ -61,8 +58,8 @@ def regions() -> Regions:
     ]).astype(np.float32)  # fmt: skip
     edges = np.concatenate([model.faces[:, pair] for pair in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))])
     edges = np.unique(edges, axis=0)
-    degree = np.maximum(np.bincount(edges[:, 0], minlength=len(attributes)), 1).astype(np.float32)
-    return Regions(attributes, edges.astype(np.int32), degree)
+    first = np.searchsorted(edges[:, 0], np.arange(len(attributes) + 1))
+    return Regions(attributes, first.astype(np.int32), edges[:, 1].astype(np.int32))
 
 
 def _along_arm(model: BodyModel, arm: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -158,7 +158,7 @@ def _arm(gait: Gait, doing: str, side: str, sign: int, swing: float) -> dict[str
     upper, lower = f"upperarm01.{side}", f"lowerarm01.{side}"
     close = sign * gait.arms_in
     if doing == "phone":
-        return {upper: about_x(-0.55) @ about_y(close - 0.1 * sign), lower: about_z(sign * 0.55) @ about_x(-1.6)}
+        return {upper: about_x(-1.2) @ about_y(close + 0.25 * sign), lower: about_z(-1.1 * sign) @ about_x(-1.15)}
     if doing == "forward":
         return {upper: about_x(-0.25) @ about_y(close), lower: about_z(-sign * 0.75) @ about_x(-0.55)}
     if doing == "pocket":

@@ -274,6 +274,8 @@ def _cloth(rng: np.random.Generator, main: Dye, patterns: str, wrinkle: float, g
     second, third = _contrasting(rng, main), dye(rng)
     if pattern == "reflective":
         second = dye(rng, ("light grey",))
+    elif pattern == "denim":  # the worn places of the same cloth
+        second = Dye(Colour(*(min(0.9, value * 2.2 + 0.02) for value in main.colour)), main.term)
     return Cloth(
         main.colour, second.colour, third.colour, main.term, second.term, pattern,
         scale=float(rng.uniform(*_SCALES.get(pattern, (1, 1)))), share=float(rng.uniform(0.25, 0.6)),

@@ -37,6 +37,29 @@ def vertex_normals(vertices: F32, faces: I32) -> F32:
 
 
 @compiled
+def smooth(values: F32, first: I32, neighbours: I32, rounds: int) -> F32:
+    """(V, C) values averaged `rounds` times, half and half, with the mean of their neighbours.
+
+    Args:
+        values: (V, C).
+        first: (V + 1,) where each vertex's part of `neighbours` begins.
+        neighbours: (E,) vertices.
+        rounds: how often.
+    """
+    now, then = values.copy(), values.copy()
+    for _ in range(rounds):
+        for v in range(values.shape[0]):
+            count = first[v + 1] - first[v]
+            for c in range(values.shape[1]):
+                total = 0.0
+                for e in range(first[v], first[v + 1]):
+                    total += now[neighbours[e], c]
+                then[v, c] = 0.5 * now[v, c] + 0.5 * total / max(count, 1)
+        now, then = then, now
+    return now
+
+
+@compiled
 def skin(vertices: F32, weight_bones: I32, weights: F32, transforms: F32) -> F32:
     """(V, 3) linear blend skinning: each vertex moved by its four bones' (B, 3, 4) transforms."""
     moved = np.empty_like(vertices)

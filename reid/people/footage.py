@@ -1,0 +1,184 @@
+"""Films people who walk through a view: an H.264 clip, and the box of everybody in every frame.
+
+The background is exposed once; in each frame only the surroundings of people are drawn anew. The only
+module that writes video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+
+from reid.errors import InputError, storage_errors
+from reid.images import Picture
+from reid.people.motion import Walk, Walker, actors_at
+from reid.people.render import Actor, Region, body_box, draw, extent
+from reid.people.view import View
+
+_KEY_FRAME_S = 2
+_LEAST_SHARE = 0.02  # of a person's box inside the picture, below which there is no truth
+_LEAST_HEIGHT = 8.0  # pixels
+
+
+@dataclass(frozen=True)
+class TruthBox:
+    """Where one person is in one frame.
+
+    Attributes:
+        frame: from 0.
+        person_id: the same in all cameras.
+        x1, y1, x2, y2: pixels, body with clothes and hat, hidden parts included, cut at the picture's edge.
+        visibility: 0..1, share of the whole person that can be seen.
+    """
+
+    frame: int
+    person_id: int
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    visibility: float
+
+
+def film(
+    path: Path,
+    view: View,
+    walks: Sequence[Walk],
+    seconds: float,
+    seed: int,
+    clock: datetime | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> list[TruthBox]:
+    """Write `seconds` of footage to `path` and return the truth about it.
+
+    Args:
+        path: an .mp4 file; overwritten.
+        view: the camera and what it sees; its electronics give the frame rate and compression.
+        walks: everybody who passes.
+        seconds: length of the clip, more than 0.
+        seed: of the noise.
+        clock: burnt into the picture as the time of the first frame, as the camera's clock shows it.
+        progress: called with the share done, 0..1.
+
+    Raises:
+        InputError: no positive length.
+        StorageError: the disk refused.
+    """
+    rate = Fraction(view.electronics.frame_rate).limit_denominator(1000)
+    count = round(seconds * rate)
+    if count < 1:
+        raise InputError(f"footage of {seconds} s: expected at least one frame's time, give a longer clip")
+    truth: list[TruthBox] = []
+    with _encoder(path, view, rate) as write:
+        for frame, picture, boxes in render_frames(view, walks, count, seed):
+            if clock is not None:
+                picture = view.electronics.stamp(picture, clock + timedelta(seconds=float(frame / rate)))
+            write(picture)
+            truth += boxes
+            if progress:
+                progress((frame + 1) / count)
+    return truth
+
+
+def render_frames(
+    view: View, walks: Sequence[Walk], count: int, seed: int
+) -> Iterator[tuple[int, Picture, list[TruthBox]]]:
+    """(frame, picture, truth) of `count` frames at the view's frame rate, before the clock is burnt in."""
+    rng = np.random.default_rng([seed, 10])
+    walkers = [Walker(walk) for walk in walks]
+    base = _expose(view, Region(0, 0, view.camera.width, view.camera.height), view.background_with_veil)
+    for frame in range(count):
+        present = actors_at(walkers, frame / float(view.electronics.frame_rate))
+        picture = base.copy()
+        boxes: list[TruthBox] = []
+        for region, group in _groups(view, present):
+            drawing = draw(view, [actor for _, actor in group], region)
+            picture[region.slices] = _expose(view, region, drawing.picture)
+            for (index, actor), visible in zip(group, drawing.visible, strict=True):
+                box = truth_box(view, actor, frame, walks[index].person_id, float(visible))
+                if box:
+                    boxes.append(box)
+        yield frame, view.electronics.film_frame(picture, rng), boxes
+
+
+def truth_box(view: View, actor: Actor, frame: int, person_id: int, visible: float) -> TruthBox | None:
+    """The truth about one drawn person; None where nothing of them is in the picture."""
+    box = body_box(view.camera, actor)
+    if box is None:
+        return None
+    size = np.array([view.camera.width, view.camera.height] * 2, np.float32)
+    cut = np.clip(box, 0, size)
+    whole = float((box[2] - box[0]) * (box[3] - box[1]))
+    inside = float(max(0.0, cut[2] - cut[0]) * max(0.0, cut[3] - cut[1])) / max(whole, 1e-6)
+    if inside < _LEAST_SHARE or cut[3] - cut[1] < _LEAST_HEIGHT:
+        return None
+    return TruthBox(frame, person_id, *(round(float(value), 1) for value in cut), round(visible * inside, 3))
+
+
+def _expose(view: View, region: Region, linear: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Picture:
+    """Display-referred BGR uint8 of a linear region."""
+    shown = view.electronics.expose(linear)
+    return np.ascontiguousarray((np.clip(shown, 0, 1) * 255 + 0.5).astype(np.uint8)[..., ::-1])
+
+
+def _groups(
+    view: View, present: Sequence[tuple[int, Actor]]
+) -> list[tuple[Region, list[tuple[int, Actor]]]]:
+    """People whose surroundings overlap are drawn together."""
+    groups = [(extent(view, actor), [(index, actor)]) for index, actor in present]
+    groups = [group for group in groups if not group[0].empty]
+    merged = True
+    while merged:
+        merged = False
+        for i in range(len(groups)):
+            for j in range(i + 1, len(groups)):
+                a, b = groups[i][0], groups[j][0]
+                if a.left < b.right and b.left < a.right and a.top < b.bottom and b.top < a.bottom:
+                    both = Region(min(a.left, b.left), min(a.top, b.top), max(a.right, b.right), max(a.bottom, b.bottom))
+                    groups[i] = (both, groups[i][1] + groups[j][1])
+                    del groups[j]
+                    merged = True
+                    break
+            if merged:
+                break
+    return groups
+
+
+@contextmanager
+def _encoder(path: Path, view: View, rate: Fraction) -> Iterator[Callable[[Picture], None]]:
+    """A function that takes BGR pictures and writes them as H.264."""
+    with storage_errors(path), av.open(str(path), "w", format="mp4") as container:
+        stream = cast(VideoStream, container.add_stream("libx264", rate=rate))
+        stream.width, stream.height, stream.pix_fmt = view.camera.width, view.camera.height, "yuv420p"
+        stream.codec_context.thread_count = 1  # the same bytes on any number of cores
+        stream.options = {
+            "crf": str(view.electronics.crf),
+            "preset": "veryfast",
+            "g": str(max(1, round(_KEY_FRAME_S * rate))),
+        }
+
+        def write(picture: Picture) -> None:
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")):
+                container.mux(packet)
+
+        yield write
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def mot_lines(rows: Sequence[TruthBox]) -> str:
+    """The truth as a MOT17 ground-truth file: frame from 1, id, x, y, width, height, 1, class 1, visibility."""
+    return "".join(
+        f"{row.frame + 1},{row.person_id},{row.x1:.1f},{row.y1:.1f},{row.x2 - row.x1:.1f},{row.y2 - row.y1:.1f},1,1,"
+        f"{row.visibility:.3f}\n"
+        for row in rows
+    )
