@@ -43,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Head:
-    """Carries a place on the mean adult's head over to a person's: `where = middle + scale * (place - origin)`."""
+    """Carries a place on the mean adult's head over: `where = middle + scale * (place - origin)`."""
 
     middle: NDArray[np.float64]
     scale: float
@@ -85,7 +85,9 @@ def _curtain(length: float) -> Mesh:
         radius = 0.096 + 0.02 * np.sin(q * 2.2) - 0.02 * q * (length > 0.2)
         width = 0.9 * (1 - 0.25 * q * (length > 0.2))
         back = -0.055 + radius * 1.12 * np.cos(angle) + (0.03 if length > 0.2 else 0.01) * q
-        rings.append(np.stack([radius * width * np.sin(angle), back, np.full(around, 0.975 - (length + 0.06) * q)], 1))
+        rings.append(
+            np.stack([radius * width * np.sin(angle), back, np.full(around, 0.975 - (length + 0.06) * q)], 1)
+        )
     return Mesh(np.concatenate(rings).astype(np.float32), grid_faces(around, rows, False))
 
 
@@ -111,7 +113,9 @@ def _brim(all_round: bool) -> Mesh:
     return Mesh(np.concatenate([inner, outer]).astype(np.float32), grid_faces(around, 2, True))
 
 
-def bag_parts(outfit: Outfit, size: float, back_y: float, hip_x: float, waist_z: float, back_z: float) -> Iterator[Part]:
+def bag_parts(
+    outfit: Outfit, size: float, back_y: float, hip_x: float, waist_z: float, back_z: float
+) -> Iterator[Part]:
     """The bag.
 
     Args:
@@ -160,7 +164,10 @@ def _walker(size: float) -> Iterator[Part]:
     """A rollator: two side frames, four wheels, a seat and a basket."""
     rods = []
     for x in (-0.24, 0.24):
-        rods += [tube((x, -0.62, 0.1), (x, -0.36, 0.9 * size), 0.014), tube((x, -0.2, 0.1), (x, -0.42, 0.62 * size), 0.014)]
+        rods += [
+            tube((x, -0.62, 0.1), (x, -0.36, 0.9 * size), 0.014),
+            tube((x, -0.2, 0.1), (x, -0.42, 0.62 * size), 0.014),
+        ]
         rods.append(tube((x, -0.36, 0.9 * size), (x, -0.24, 0.92 * size), 0.018))
     rods.append(tube((-0.24, -0.4, 0.75 * size), (0.24, -0.4, 0.75 * size), 0.012))
     yield Part(join(rods), METAL, "ground", "root")
@@ -192,8 +199,8 @@ def _wheelchair() -> Iterator[Part]:
     rods = []
     for x in (-0.26, 0.26):
         rods += [tube((x, 0.22, 0.9), (x, 0.14, 0.3), 0.014), tube((x, 0.16, 0.45), (x, -0.36, 0.45), 0.014),
-                 tube((x, -0.36, 0.45), (x, -0.5, 0.12), 0.014), tube((x, 0.18, 0.68), (x, -0.2, 0.68), 0.018),
-                 tube((x, 0.22, 0.9), (x, 0.36, 0.92), 0.016)]  # fmt: skip
+                 tube((x, -0.36, 0.45), (x, -0.5, 0.12), 0.014),
+                 tube((x, 0.18, 0.68), (x, -0.2, 0.68), 0.018), tube((x, 0.22, 0.9), (x, 0.36, 0.92), 0.016)]  # fmt: skip
     yield Part(join(rods), METAL, "ground", "root")
     back = rounded_box(0.24, 0.02, 0.24, 0.3).moved(0, 0.2, 0.68)
     seat = rounded_box(0.24, 0.24, 0.03, 0.3).moved(0, -0.06, 0.45)

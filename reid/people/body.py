@@ -96,7 +96,9 @@ class BodyModel:
         value = {feature: shape.get(feature, 0.5) for feature in self.features}
         origins = sum(value[name] for name in _ORIGINS)
         value.update({name: value[name] / origins for name in _ORIGINS})
-        share = np.concatenate([_shares(value[f], at) for f, at in zip(self.features, self.anchors, strict=True)])
+        share = np.concatenate(
+            [_shares(value[f], at) for f, at in zip(self.features, self.anchors, strict=True)]
+        )
         weight = np.where(self.mask, share, np.float32(1)).prod(axis=1)
         used = np.flatnonzero(weight > 1e-6)
         vertices = self.template + np.tensordot(weight[used], self.fields[used].astype(np.float32), axes=1)
@@ -224,5 +226,3 @@ def _strongest(
     strongest = np.take_along_axis(weights, order, axis=1)
     strongest /= strongest.sum(axis=1, keepdims=True)
     return np.take_along_axis(bones, order, axis=1).astype(np.int32), strongest.astype(np.float32)
-
-

@@ -41,9 +41,11 @@ _PALETTE = {  # name: (sRGB code, basic term, how often it is worn)
     "burgundy": ("#541a25", "red", 2.5), "blue": ("#2a52a0", "blue", 4), "sky": ("#86aed0", "blue", 3.5),
     "green": ("#2b6b3f", "green", 2), "mint": ("#9cc9b0", "green", 1.2), "yellow": ("#d8b433", "yellow", 1.6),
     "mustard": ("#a5802c", "yellow", 1), "orange": ("#cf6a2a", "orange", 1.5), "pink": ("#d79aa8", "pink", 3),
-    "magenta": ("#a8386e", "pink", 1), "purple": ("#54397a", "purple", 1.5), "lavender": ("#a394c2", "purple", 1),
+    "magenta": ("#a8386e", "pink", 1), "purple": ("#54397a", "purple", 1.5),
+    "lavender": ("#a394c2", "purple", 1),
     "teal": ("#1f6a70", "green", 1.2), "rust": ("#8a4526", "brown", 1.2), "lime": ("#c4de35", "yellow", 0.4),
-    "denim dark": ("#232c42", "blue", 0), "denim": ("#3d4f70", "blue", 0), "denim light": ("#7b90b0", "blue", 0),
+    "denim dark": ("#232c42", "blue", 0), "denim": ("#3d4f70", "blue", 0),
+    "denim light": ("#7b90b0", "blue", 0),
 }  # fmt: skip
 _NAMES = tuple(_PALETTE)
 _SHARES = np.array([_PALETTE[name][2] for name in _NAMES], float)
@@ -52,7 +54,11 @@ _SHARES /= _SHARES.sum()
 
 def dye(rng: np.random.Generator, names: Sequence[str] | None = None) -> Dye:
     """A colour as worn in the street, or one of `names`, a little off as no two dyes are the same."""
-    name = _NAMES[int(rng.choice(len(_NAMES), p=_SHARES))] if names is None else names[int(rng.integers(len(names)))]
+    name = (
+        _NAMES[int(rng.choice(len(_NAMES), p=_SHARES))]
+        if names is None
+        else names[int(rng.integers(len(names)))]
+    )
     code, term, _ = _PALETTE[name]
     values = np.array(srgb(code)) * np.exp(rng.normal(0, 0.13)) * np.exp(rng.normal(0, 0.05, 3))
     return Dye(Colour(*np.clip(values, 0.006, 0.88)), term)

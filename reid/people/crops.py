@@ -20,7 +20,8 @@ from reid.durable import make_folder, write_file
 from reid.errors import InputError
 from reid.images import Picture, encode_jpeg, through_jpeg
 from reid.people.figure import Figure, build_figure
-from reid.people.outfits import Outfit, attributes, lookalike, make_outfit
+from reid.people.labels import attributes
+from reid.people.outfits import Outfit, lookalike, make_outfit
 from reid.people.persons import Person, make_person
 from reid.people.photos import place_on_route
 from reid.people.render import Actor, Region, draw, stand
@@ -108,7 +109,9 @@ def make_crops(
     figures = [build_figure(subject.person, subject.outfit) for subject in subjects]
     for row, subject in enumerate(subjects):
         for column, view in enumerate(views):
-            rng = np.random.default_rng([seed, subject.person_id, subject.outfit_id, first_camera + column, 13])
+            rng = np.random.default_rng(
+                [seed, subject.person_id, subject.outfit_id, first_camera + column, 13]
+            )
             for _ in range(per_view):
                 found = _crop(view, row, figures, rng)
                 if found is not None:
@@ -130,7 +133,9 @@ def _crop(
         actor, box = found
         actors = [actor]
         if rng.random() < _NEIGHBOUR and len(figures) > 1:
-            actors.append(_neighbour(figures[(row + int(rng.integers(1, len(figures)))) % len(figures)], actor, rng))
+            actors.append(
+                _neighbour(figures[(row + int(rng.integers(1, len(figures)))) % len(figures)], actor, rng)
+            )
         size = box[2:] - box[:2]
         grown = np.concatenate([box[:2] - size * (0.1, 0.03), box[2:] + size * (0.1, 0.03)])
         grown = grown + rng.normal(0, 0.035, 4) * np.tile(size, 2)  # a detector's box is never exact
@@ -185,7 +190,8 @@ def write_crops(folder: Path, crops: Iterable[tuple[Picture, CropLabel]], subjec
         rows.writerow([name, label.light, *asdict(label).values()])
         count += 1
     people = [
-        {"person_id": s.person_id, "outfit_id": s.outfit_id, **attributes(s.person, s.outfit)} for s in subjects
+        {"person_id": s.person_id, "outfit_id": s.outfit_id, **attributes(s.person, s.outfit)}
+        for s in subjects
     ]
     write_file(folder / "people.json", json.dumps(people, indent=1).encode())
     write_file(folder / "manifest.csv", table.getvalue().encode())

@@ -26,8 +26,8 @@ _AROUND = 36  # vertices per ring of hanging cloth
 _RING_STEP = 0.04  # canonical metres between rings
 _BAND = 0.03
 _SEAT_M = 0.5  # height of a wheelchair's seat
-_HAIR = {"short": 0.02, "crop": 0.008, "bald": 0.0, "balding": 0.004, "long": 0.018, "bob": 0.022, "ponytail": 0.012,
-         "bun": 0.012, "curls": 0.05}  # fmt: skip
+_HAIR = {"short": 0.02, "crop": 0.008, "bald": 0.0, "balding": 0.004, "long": 0.018, "bob": 0.022,
+         "ponytail": 0.012, "bun": 0.012, "curls": 0.05}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def regions() -> Regions:
         model.canonical, _along_arm(model, arm), model.region("head", "eye", "neck03"),
         model.region("wrist", "finger", "metacarpal"), model.region("foot", "toe"),
     ]).astype(np.float32)  # fmt: skip
-    edges = np.concatenate([model.faces[:, pair] for pair in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))])
+    edges = np.concatenate(
+        [model.faces[:, pair] for pair in ((0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2))]
+    )
     edges = np.unique(edges, axis=0)
     first = np.searchsorted(edges[:, 0], np.arange(len(attributes) + 1))
     return Regions(attributes, first.astype(np.int32), edges[:, 1].astype(np.int32))
@@ -67,7 +69,8 @@ def _along_arm(model: BodyModel, arm: NDArray[np.float32]) -> NDArray[np.float32
     along = np.zeros(len(arm), np.float32)
     for side, sign in (("L", 1), ("R", -1)):
         shoulder, elbow, wrist = (
-            model.canonical_joints[model.bones.index(f"{bone}.{side}")] for bone in ("upperarm01", "lowerarm01", "wrist")
+            model.canonical_joints[model.bones.index(f"{bone}.{side}")]
+            for bone in ("upperarm01", "lowerarm01", "wrist")
         )
         upper, lower = float(np.linalg.norm(elbow - shoulder)), float(np.linalg.norm(wrist - elbow))
         on_upper = (model.canonical - shoulder) @ (elbow - shoulder) / upper
@@ -120,7 +123,9 @@ class Figure:
             posed[:, 2] -= min(lift, 0.0)
         else:
             posed[:, 2] -= posed[:, 2].min()
-        shift = float(posed[0, 2] - skin(self._clothed[:1], model.weight_bones[:1], model.weights[:1], transforms)[0, 2])
+        shift = float(
+            posed[0, 2] - skin(self._clothed[:1], model.weight_bones[:1], model.weights[:1], transforms)[0, 2]
+        )
         pieces = [posed]
         for part in self._parts:
             bone = transforms[model.bones.index(part.bone)]
@@ -129,8 +134,8 @@ class Figure:
             levels = _levels(rings)
             heights = (levels - model.canonical_joints[0, 2]) * self._size + root[2] + shift
             pieces.append(hanging_rings(
-                posed, self._carriers, model.canonical[:, 2].copy(), levels, heights.astype(np.float32), root[:2].copy(),
-                _AROUND, rings.slack * self._size, rings.flare, _BAND,
+                posed, self._carriers, model.canonical[:, 2].copy(), levels, heights.astype(np.float32),
+                root[:2].copy(), _AROUND, rings.slack * self._size, rings.flare, _BAND,
             ))  # fmt: skip
         return np.concatenate(pieces)
 
@@ -144,7 +149,9 @@ def _attached(part: Part, bone: NDArray[np.float32], joint: NDArray[np.float32],
     if part.attachment == "ground":
         return vertices
     if part.attachment == "bone":
-        return np.asarray(vertices @ bone[:, :3].T + bone[:, 3] + np.array([0, 0, shift], np.float32), np.float32)
+        return np.asarray(
+            vertices @ bone[:, :3].T + bone[:, 3] + np.array([0, 0, shift], np.float32), np.float32
+        )
     hand = bone[:, :3] @ joint + bone[:, 3] + np.array([0, 0, shift - 0.06], np.float32)
     if part.attachment == "hand":
         return np.asarray(vertices + hand, np.float32)
@@ -193,8 +200,8 @@ def build_figure(person: Person, outfit: Outfit) -> Figure:
         faces.append(grid_faces(_AROUND, len(levels), True) + count)
         kinds.append(np.full(len(faces[-1]), rings.material, np.int32))
         angle = np.linspace(0, 2 * np.pi, _AROUND, endpoint=False)
-        place = np.stack([np.tile(0.17 * np.sin(angle), len(levels)), np.tile(-0.12 * np.cos(angle), len(levels)),
-                          np.repeat(levels, _AROUND)], 1)  # fmt: skip
+        round_x, round_y = (np.tile(ring, len(levels)) for ring in (0.17 * np.sin(angle), -0.12 * np.cos(angle)))
+        place = np.stack([round_x, round_y, np.repeat(levels, _AROUND)], 1)
         attributes.append(_flat(place.astype(np.float32)))
         worn.append(np.ones(len(place), bool))
         count += len(place)
@@ -218,7 +225,7 @@ def _flat(place: NDArray[np.float32]) -> NDArray[np.float32]:
 def _clothe(person: Person, outfit: Outfit, tailoring: Tailoring, area: Regions) -> Vertices:
     """The body's vertices with clothes and hair on."""
     rest, cut = person.body.vertices, tailoring.cut
-    y, z, along, head, hand, foot = area.attributes[:, 1:].T
+    z, along, head, hand, foot = area.attributes[:, 2:].T
     normals = area.smooth(vertex_normals(rest, body_model().faces), 3)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
     body = (head < 0.5) & (along <= 0.03)

@@ -130,9 +130,7 @@ def _expose(view: View, region: Region, linear: np.ndarray[tuple[int, ...], np.d
     return np.ascontiguousarray((np.clip(shown, 0, 1) * 255 + 0.5).astype(np.uint8)[..., ::-1])
 
 
-def _groups(
-    view: View, present: Sequence[tuple[int, Actor]]
-) -> list[tuple[Region, list[tuple[int, Actor]]]]:
+def _groups(view: View, present: Sequence[tuple[int, Actor]]) -> list[tuple[Region, list[tuple[int, Actor]]]]:
     """People whose surroundings overlap are drawn together."""
     groups = [(extent(view, actor), [(index, actor)]) for index, actor in present]
     groups = [group for group in groups if not group[0].empty]
@@ -143,7 +141,9 @@ def _groups(
             for j in range(i + 1, len(groups)):
                 a, b = groups[i][0], groups[j][0]
                 if a.left < b.right and b.left < a.right and a.top < b.bottom and b.top < a.bottom:
-                    both = Region(min(a.left, b.left), min(a.top, b.top), max(a.right, b.right), max(a.bottom, b.bottom))
+                    both = Region(
+                        min(a.left, b.left), min(a.top, b.top), max(a.right, b.right), max(a.bottom, b.bottom)
+                    )
                     groups[i] = (both, groups[i][1] + groups[j][1])
                     del groups[j]
                     merged = True
@@ -176,9 +176,9 @@ def _encoder(path: Path, view: View, rate: Fraction) -> Iterator[Callable[[Pictu
 
 
 def mot_lines(rows: Sequence[TruthBox]) -> str:
-    """The truth as a MOT17 ground-truth file: frame from 1, id, x, y, width, height, 1, class 1, visibility."""
+    """The truth as MOT17 lines: frame from 1, id, x, y, width, height, 1, class 1, visibility."""
     return "".join(
-        f"{row.frame + 1},{row.person_id},{row.x1:.1f},{row.y1:.1f},{row.x2 - row.x1:.1f},{row.y2 - row.y1:.1f},1,1,"
-        f"{row.visibility:.3f}\n"
+        f"{row.frame + 1},{row.person_id},{row.x1:.1f},{row.y1:.1f},"
+        f"{row.x2 - row.x1:.1f},{row.y2 - row.y1:.1f},1,1,{row.visibility:.3f}\n"
         for row in rows
     )

@@ -151,14 +151,21 @@ def _leg(gait: Gait, side: str, sign: int, q: float, moving: float) -> dict[str,
 
 
 def _seated_leg(side: str) -> dict[str, Rotation]:
-    return {f"upperleg01.{side}": about_x(-1.45), f"lowerleg01.{side}": about_x(1.3), f"foot.{side}": about_x(0.1)}
+    return {
+        f"upperleg01.{side}": about_x(-1.45),
+        f"lowerleg01.{side}": about_x(1.3),
+        f"foot.{side}": about_x(0.1),
+    }
 
 
 def _arm(gait: Gait, doing: str, side: str, sign: int, swing: float) -> dict[str, Rotation]:
     upper, lower = f"upperarm01.{side}", f"lowerarm01.{side}"
     close = sign * gait.arms_in
     if doing == "phone":
-        return {upper: about_x(-1.2) @ about_y(close + 0.25 * sign), lower: about_z(-1.1 * sign) @ about_x(-1.15)}
+        return {
+            upper: about_x(-1.2) @ about_y(close + 0.25 * sign),
+            lower: about_z(-1.1 * sign) @ about_x(-1.15),
+        }
     if doing == "forward":
         return {upper: about_x(-0.25) @ about_y(close), lower: about_z(-sign * 0.75) @ about_x(-0.55)}
     if doing == "pocket":
@@ -173,8 +180,14 @@ def _arm(gait: Gait, doing: str, side: str, sign: int, swing: float) -> dict[str
     if doing == "hold":
         return {upper: about_x(-0.3) @ about_y(close), lower: about_z(-sign * 0.3) @ about_x(-1.2)}
     if doing == "carry":
-        return {upper: about_x(-0.35 * swing) @ about_y(close - 0.05 * sign), lower: about_x(gait.elbow + 0.1)}
-    return {upper: about_x(-swing - 0.02) @ about_y(close), lower: about_x(gait.elbow - 0.5 * max(0.0, swing))}
+        return {
+            upper: about_x(-0.35 * swing) @ about_y(close - 0.05 * sign),
+            lower: about_x(gait.elbow + 0.1),
+        }
+    return {
+        upper: about_x(-swing - 0.02) @ about_y(close),
+        lower: about_x(gait.elbow - 0.5 * max(0.0, swing)),
+    }
 
 
 def bone_transforms(model: BodyModel, body: Body, turned: Mapping[str, Rotation]) -> NDArray[np.float32]:
@@ -182,7 +195,9 @@ def bone_transforms(model: BodyModel, body: Body, turned: Mapping[str, Rotation]
     transforms = np.zeros((len(model.bones), 3, 4))
     for bone, name in enumerate(model.bones):
         parent = model.parents[bone]
-        rotation, offset = (np.eye(3), np.zeros(3)) if parent < 0 else (transforms[parent, :, :3], transforms[parent, :, 3])
+        rotation, offset = (
+            (np.eye(3), np.zeros(3)) if parent < 0 else (transforms[parent, :, :3], transforms[parent, :, 3])
+        )
         own = turned.get(name)
         if own is None:
             transforms[bone, :, :3], transforms[bone, :, 3] = rotation, offset

@@ -34,11 +34,15 @@ def join(meshes: Sequence[Mesh]) -> Mesh:
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
     return Mesh(
         np.concatenate([mesh.vertices for mesh in meshes]),
-        np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=False)]).astype(np.int32),
+        np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=False)]).astype(
+            np.int32
+        ),
     )
 
 
-def rounded_box(x: float, y: float, z: float, roundness: float = 0.35, around: int = 16, rows: int = 9) -> Mesh:
+def rounded_box(
+    x: float, y: float, z: float, roundness: float = 0.35, around: int = 16, rows: int = 9
+) -> Mesh:
     """A superellipsoid with half sides x, y, z: 1 an ellipsoid, towards 0 a box (Barr 1981)."""
     u = np.linspace(-np.pi, np.pi, around, endpoint=False)
     v = np.linspace(-np.pi / 2, np.pi / 2, rows)[:, None]
@@ -46,7 +50,11 @@ def rounded_box(x: float, y: float, z: float, roundness: float = 0.35, around: i
     def power(w: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.sign(w) * np.abs(w) ** roundness
 
-    shape = (power(np.cos(v)) * power(np.cos(u)), power(np.cos(v)) * power(np.sin(u)), np.repeat(power(np.sin(v)), around, 1))
+    shape = (
+        power(np.cos(v)) * power(np.cos(u)),
+        power(np.cos(v)) * power(np.sin(u)),
+        np.repeat(power(np.sin(v)), around, 1),
+    )
     vertices = np.stack(shape, -1).reshape(-1, 3) * np.array([x, y, z])
     return Mesh(vertices.astype(np.float32), grid_faces(around, rows, True))
 
@@ -67,13 +75,18 @@ def wheel(radius: float, thickness: float = 0.02, around: int = 18) -> Mesh:
     """A ring in the y-z plane with spokes, round the origin."""
     angle = np.linspace(0, 2 * np.pi, around, endpoint=False)
     rings = []
-    for x, r in ((-thickness, radius), (thickness, radius), (thickness, radius * 0.86), (-thickness, radius * 0.86), (-thickness, radius)):
+    for x, r in (
+        (-thickness, radius),
+        (thickness, radius),
+        (thickness, radius * 0.86),
+        (-thickness, radius * 0.86),
+        (-thickness, radius),
+    ):
         rings.append(np.stack([np.full(around, x), r * np.cos(angle), r * np.sin(angle)], 1))
     rim = Mesh(np.concatenate(rings).astype(np.float32), grid_faces(around, 5, True))
-    spokes = [
-        tube((0, -radius * 0.9 * np.cos(a), -radius * 0.9 * np.sin(a)), (0, radius * 0.9 * np.cos(a), radius * 0.9 * np.sin(a)), 0.006, 4)
-        for a in np.linspace(0, np.pi, 4, endpoint=False)
-    ]  # fmt: skip
+    reach = radius * 0.9
+    ends = [(0.0, reach * np.cos(a), reach * np.sin(a)) for a in np.linspace(0, np.pi, 4, endpoint=False)]
+    spokes = [tube((0.0, -end[1], -end[2]), end, 0.006, 4) for end in ends]
     return join([rim, *spokes])
 
 
@@ -83,5 +96,7 @@ def dome(radius: float, height: float, around: int = 20, rows: int = 6, hang: fl
     rings = []
     for q in np.linspace(0, np.pi / 2, rows):
         r, z = radius * np.cos(q), height * np.sin(q)
-        rings.append(np.stack([r * np.sin(angle), -r * np.cos(angle), np.full(around, z - hang * (q == 0))], 1))
+        rings.append(
+            np.stack([r * np.sin(angle), -r * np.cos(angle), np.full(around, z - hang * (q == 0))], 1)
+        )
     return Mesh(np.concatenate(rings).astype(np.float32), grid_faces(around, rows, True))

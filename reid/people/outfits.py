@@ -1,58 +1,23 @@
 """What somebody wears and carries: garments, cloth, hats, bags, aids; uniforms and lookalikes.
 
 An outfit is data: kinds, cloths and a seed per item for its fine measures. How it is cut and drawn is
-`figure` and `kernels.shade`. The labels that a search for a description needs come from here.
+`tailoring` and `kernels.cloth`; the words for it are in `labels`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 
 from reid.errors import UnknownNameError
-from reid.people.colours import Colour, Dye, dye
+from reid.people.cloth import Cloth, make_cloth
+from reid.people.colours import Dye, dye
 from reid.people.persons import Person
 
-PATTERNS = (
-    "plain", "stripes", "pinstripes", "check", "print", "two-tone", "dots", "melange", "logo", "fading",
-    "reflective", "diagonal", "denim", "quilted",
-)  # fmt: skip
-"""Order is the number that the shader knows a pattern by."""
 UNIFORMS = ("school", "work vest", "black padded coat")
 SEASONS = ("summer", "mild", "winter")
-_LABELLED = {"stripes": "striped", "pinstripes": "striped", "diagonal": "striped", "check": "checked",
-             "print": "printed", "dots": "printed", "logo": "printed"}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Cloth:
-    """The surface of a garment.
-
-    Attributes:
-        main, second, third: linear RGB; which of them show depends on the pattern.
-        term: basic colour term of `main`; second_term of `second`.
-        pattern: one of `PATTERNS`.
-        scale, share, level: the pattern's frequency per metre, share of `second`, and place.
-        wrinkle: 0..1, how much it creases.
-        gloss: 0..0.2.
-        seed: moves the pattern and the folds.
-    """
-
-    main: Colour
-    second: Colour
-    third: Colour
-    term: str
-    second_term: str
-    pattern: str
-    scale: float
-    share: float
-    level: float
-    wrinkle: float
-    gloss: float
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -90,7 +55,11 @@ class Outfit:
 
 # kind: (shares in summer, mild, winter; shares for men, women; patterns)
 _TOPS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float], str]] = {
-    "tee": ((8, 3, 0), (1, 1), "plain plain plain plain melange stripes stripes print logo logo logo two-tone"),
+    "tee": (
+        (8, 3, 0),
+        (1, 1),
+        "plain plain plain plain melange stripes stripes print logo logo logo two-tone",
+    ),
     "polo": ((3, 1, 0), (1, 0.5), "plain plain plain stripes two-tone"),
     "tank": ((1, 0, 0), (0.5, 1), "plain plain stripes"),
     "shirt": ((4, 3, 0.5), (1, 1), "plain plain plain pinstripes check check dots"),
@@ -116,11 +85,48 @@ _BOTTOMS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float], st
     "long skirt": ((1, 1, 0.6), (0, 1), "plain plain plain dots print"),
     "dress": ((1.5, 1, 0.3), (0, 1), "plain plain plain dots print stripes"),
 }
-_BOTTOM_DYES = ("black", "black", "black", "charcoal", "navy", "grey", "beige", "khaki", "brown", "white", "cream")
+_BOTTOM_DYES = (
+    "black",
+    "black",
+    "black",
+    "charcoal",
+    "navy",
+    "grey",
+    "beige",
+    "khaki",
+    "brown",
+    "white",
+    "cream",
+)
 _DENIMS = ("denim dark", "denim dark", "denim", "denim", "denim light", "black", "charcoal")
 _SHOE_DYES = ("black", "black", "black", "white", "white", "grey", "brown", "navy", "beige", "red", "pink")
-_COAT_DYES = ("black", "black", "black", "charcoal", "navy", "beige", "camel", "grey", "khaki", "white", "burgundy")
-_ELDER_DYES = ("purple", "burgundy", "magenta", "navy", "grey", "beige", "mustard", "khaki", "red", "lavender", "brown", "black")
+_COAT_DYES = (
+    "black",
+    "black",
+    "black",
+    "charcoal",
+    "navy",
+    "beige",
+    "camel",
+    "grey",
+    "khaki",
+    "white",
+    "burgundy",
+)
+_ELDER_DYES = (
+    "purple",
+    "burgundy",
+    "magenta",
+    "navy",
+    "grey",
+    "beige",
+    "mustard",
+    "khaki",
+    "red",
+    "lavender",
+    "brown",
+    "black",
+)
 _INNER_DYES = ("white", "white", "light grey", "black", "navy", "grey", "sky", "beige")
 _HATS = {
     "child": {"none": 0.72, "cap": 0.13, "beanie": 0.08, "bucket": 0.07},
@@ -129,7 +135,14 @@ _HATS = {
 }
 _BAGS = {
     "child": {"none": 0.5, "backpack": 0.5},
-    "adult": {"none": 0.44, "backpack": 0.2, "shoulder": 0.13, "crossbody": 0.11, "handbag": 0.09, "suitcase": 0.03},
+    "adult": {
+        "none": 0.44,
+        "backpack": 0.2,
+        "shoulder": 0.13,
+        "crossbody": 0.11,
+        "handbag": 0.09,
+        "suitcase": 0.03,
+    },
     "elder": {"none": 0.54, "backpack": 0.14, "crossbody": 0.14, "handbag": 0.12, "suitcase": 0.06},
 }
 _AIDS = {
@@ -162,21 +175,19 @@ def make_outfit(person: Person, seed: int, uniform: str | None = None, season: s
     rng = np.random.default_rng([person.seed, seed, 2])
     at = SEASONS.index(season) if season else int(rng.choice(3, p=(0.3, 0.4, 0.3)))
     top, bottom = _top(rng, person, at), _bottom(rng, person, at)
+    group = person.age_group
+    boots = at == SEASONS.index("winter") and rng.random() < 0.25
     outfit = Outfit(
         top=top,
-        inner=Garment("shirt", _cloth(rng, dye(rng, _INNER_DYES), "plain plain stripes check logo", 0.3), _seed(rng)),
+        inner=_item(rng, "shirt", dye(rng, _INNER_DYES), "plain plain stripes check logo", 0.3),
         bottom=bottom,
-        shoes=Garment(
-            "boots" if at == 2 and rng.random() < 0.25 else "shoes",
-            _cloth(rng, dye(rng, _SHOE_DYES), "plain", 0.1, 0.05),
-            _seed(rng),
-        ),
-        hat=Garment(_pick(rng, _HATS[person.age_group]), _cloth(rng, dye(rng), "plain plain plain logo", 0.2), _seed(rng)),
-        bag=Garment(_pick(rng, _BAGS[person.age_group]), _cloth(rng, dye(rng), "plain plain plain two-tone", 0.25, 0.05), _seed(rng)),
-        aid=Garment(_pick(rng, _AIDS[person.age_group]), _cloth(rng, dye(rng), "plain", 0.1, 0.05), _seed(rng)),
-        glasses=bool(rng.random() < (0.15 if person.age_group == "child" else 0.3)),
+        shoes=_item(rng, "boots" if boots else "shoes", dye(rng, _SHOE_DYES), "plain", 0.1, 0.05),
+        hat=_item(rng, _pick(rng, _HATS[group]), dye(rng), "plain plain plain logo", 0.2),
+        bag=_item(rng, _pick(rng, _BAGS[group]), dye(rng), "plain plain plain two-tone", 0.25, 0.05),
+        aid=_item(rng, _pick(rng, _AIDS[group]), dye(rng), "plain", 0.1, 0.05),
+        glasses=bool(rng.random() < (0.15 if group == "child" else 0.3)),
         mask=("none", "white", "black")[int(rng.choice(3, p=(0.8, 0.14, 0.06)))],
-    )  # fmt: skip
+    )
     outfit = _possible(outfit, person)
     return _in_uniform(outfit, person, uniform, seed) if uniform else outfit
 
@@ -190,59 +201,75 @@ def lookalike(outfit: Outfit, person: Person, seed: int) -> Outfit:
     return _possible(replace(outfit, uniform="", **{name: getattr(other, name) for name in changed}), person)
 
 
+def _without(garment: Garment) -> Garment:
+    return replace(garment, kind="none")
+
+
 def _possible(outfit: Outfit, person: Person) -> Outfit:
     """Mend what cannot be worn together."""
-    none = lambda garment: replace(garment, kind="none")  # noqa: E731
     if person.male and outfit.bottom.kind in ("skirt", "long skirt", "dress", "leggings"):
         outfit = replace(outfit, bottom=replace(outfit.bottom, kind="trousers"))
     if outfit.top.kind in ("padded coat", "coat", "padded jacket") and outfit.bottom.kind == "shorts":
         outfit = replace(outfit, bottom=replace(outfit.bottom, kind="trousers"))
-    if outfit.hat.kind == "hood" and outfit.top.kind not in ("hoodie", "padded jacket", "padded coat", "windbreaker"):
-        outfit = replace(outfit, hat=none(outfit.hat))
+    if outfit.hat.kind == "hood" and outfit.top.kind not in (
+        "hoodie",
+        "padded jacket",
+        "padded coat",
+        "windbreaker",
+    ):
+        outfit = replace(outfit, hat=_without(outfit.hat))
     if outfit.hat.kind == "headscarf" and person.male:
-        outfit = replace(outfit, hat=none(outfit.hat))
-    if outfit.aid.kind in ("walking frame", "wheelchair", "stroller") and outfit.bag.kind not in ("none", "backpack"):
-        outfit = replace(outfit, bag=none(outfit.bag))
+        outfit = replace(outfit, hat=_without(outfit.hat))
+    if outfit.aid.kind in ("walking frame", "wheelchair", "stroller") and outfit.bag.kind not in (
+        "none",
+        "backpack",
+    ):
+        outfit = replace(outfit, bag=_without(outfit.bag))
     if outfit.aid.kind in ("cane", "umbrella") and outfit.bag.kind == "suitcase":
-        outfit = replace(outfit, bag=none(outfit.bag))
+        outfit = replace(outfit, bag=_without(outfit.bag))
     if outfit.aid.kind == "wheelchair" and outfit.bag.kind == "backpack":
-        outfit = replace(outfit, bag=none(outfit.bag))
+        outfit = replace(outfit, bag=_without(outfit.bag))
     if person.age_group != "elder" and outfit.aid.kind in ("cane", "walking frame", "wheelchair"):
-        outfit = replace(outfit, aid=none(outfit.aid))
+        outfit = replace(outfit, aid=_without(outfit.aid))
     if person.age_group == "child" and outfit.aid.kind == "stroller":
-        outfit = replace(outfit, aid=none(outfit.aid))
+        outfit = replace(outfit, aid=_without(outfit.aid))
     return outfit
 
 
 def _in_uniform(outfit: Outfit, person: Person, uniform: str, seed: int) -> Outfit:
     rng = np.random.default_rng([seed, UNIFORMS.index(uniform), 4])  # without the person: all alike
     if uniform == "school":
-        top, bottom = dye(rng, ("navy", "black", "charcoal", "burgundy")), dye(rng, ("grey", "charcoal", "navy", "beige"))
+        top, bottom = (
+            dye(rng, ("navy", "black", "charcoal", "burgundy")),
+            dye(rng, ("grey", "charcoal", "navy", "beige")),
+        )
         kind = ("blazer", "cardigan", "tracksuit")[int(rng.integers(3))]
         jacket = "windbreaker" if kind == "tracksuit" else kind
         pattern = "check" if rng.random() < 0.4 and kind != "tracksuit" else "plain"
-        cloth, below = _cloth(rng, top, "plain", 0.3), _cloth(rng, bottom, pattern, 0.3)
+        cloth, below = make_cloth(rng, top, "plain", 0.3), make_cloth(rng, bottom, pattern, 0.3)
         lower = "skirt" if not person.male and kind != "tracksuit" else "trousers"
-        inner = replace(outfit.inner, cloth=_cloth(rng, dye(rng, ("white",)), "plain", 0.3))
+        inner = replace(outfit.inner, cloth=make_cloth(rng, dye(rng, ("white",)), "plain", 0.3))
         return replace(outfit, uniform=uniform, inner=inner, hat=replace(outfit.hat, kind="none"),
                        top=Garment(jacket, cloth, seed),
                        bottom=Garment(lower, cloth if kind == "tracksuit" else below, seed))  # fmt: skip
     if uniform == "work vest":
-        cloth = _cloth(rng, dye(rng, ("lime", "orange")), "reflective", 0.35)
+        cloth = make_cloth(rng, dye(rng, ("lime", "orange")), "reflective", 0.35)
         return replace(outfit, uniform=uniform, top=Garment("work vest", cloth, seed))
-    cloth = _cloth(rng, dye(rng, ("black",)), "quilted", 0.6, 0.05)
+    cloth = make_cloth(rng, dye(rng, ("black",)), "quilted", 0.6, 0.05)
     outfit = replace(outfit, uniform=uniform, top=Garment("padded coat", cloth, seed))
     return _possible(outfit, person)
 
 
 def _top(rng: np.random.Generator, person: Person, season: int) -> Garment:
     kind = _pick(rng, {k: s[0][season] * s[1][0 if person.male else 1] for k, s in _TOPS.items()})
-    names = None
+    names: Sequence[str] | None = None
     if kind in ("coat", "blazer", "padded coat", "padded jacket") and rng.random() < 0.75:
         names = _COAT_DYES
     elif person.age_group == "elder" and rng.random() < 0.6:
         names = _ELDER_DYES
-    cloth = _cloth(rng, dye(rng, names), _TOPS[kind][2], _WRINKLES.get(kind, 0.3), _GLOSSY.get(kind, 0.02))
+    cloth = make_cloth(
+        rng, dye(rng, names), _TOPS[kind][2], _WRINKLES.get(kind, 0.3), _GLOSSY.get(kind, 0.02)
+    )
     return Garment(kind, cloth, _seed(rng))
 
 
@@ -251,7 +278,15 @@ def _bottom(rng: np.random.Generator, person: Person, season: int) -> Garment:
     names: Sequence[str] | None = _DENIMS if kind == "jeans" else _BOTTOM_DYES
     if kind in ("skirt", "long skirt", "dress") or (kind == "shorts" and rng.random() < 0.4):
         names = None
-    return Garment(kind, _cloth(rng, dye(rng, names), _BOTTOMS[kind][2], _WRINKLES.get(kind, 0.35)), _seed(rng))
+    return Garment(
+        kind, make_cloth(rng, dye(rng, names), _BOTTOMS[kind][2], _WRINKLES.get(kind, 0.35)), _seed(rng)
+    )
+
+
+def _item(
+    rng: np.random.Generator, kind: str, main: Dye, patterns: str, wrinkle: float, gloss: float = 0.02
+) -> Garment:
+    return Garment(kind, make_cloth(rng, main, patterns, wrinkle, gloss), _seed(rng))
 
 
 def _pick(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
@@ -261,79 +296,3 @@ def _pick(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
 
 def _seed(rng: np.random.Generator) -> int:
     return int(rng.integers(1 << 31))
-
-
-_SCALES = {"stripes": (7, 22), "pinstripes": (14, 40), "check": (7, 18), "print": (9, 20), "dots": (9, 20),
-           "diagonal": (4, 9), "logo": (0.6, 1.5), "quilted": (9, 16)}  # fmt: skip
-_LEVELS = {"two-tone": (0.3, 0.62), "logo": (0.44, 0.6), "fading": (0, 0.4), "reflective": (0.2, 0.35)}
-
-
-def _cloth(rng: np.random.Generator, main: Dye, patterns: str, wrinkle: float, gloss: float = 0.02) -> Cloth:
-    kinds = patterns.split()
-    pattern = kinds[int(rng.integers(len(kinds)))]
-    second, third = _contrasting(rng, main), dye(rng)
-    if pattern == "reflective":
-        second = dye(rng, ("light grey",))
-    elif pattern == "denim":  # the worn places of the same cloth
-        second = Dye(Colour(*(min(0.9, value * 2.2 + 0.02) for value in main.colour)), main.term)
-    return Cloth(
-        main.colour, second.colour, third.colour, main.term, second.term, pattern,
-        scale=float(rng.uniform(*_SCALES.get(pattern, (1, 1)))), share=float(rng.uniform(0.25, 0.6)),
-        level=float(rng.uniform(*_LEVELS.get(pattern, (0, 1)))), wrinkle=wrinkle,
-        gloss=gloss * float(rng.uniform(0.5, 1.5)), seed=_seed(rng),
-    )  # fmt: skip
-
-
-def _contrasting(rng: np.random.Generator, main: Dye) -> Dye:
-    """A second colour that can be told from the first."""
-    for _ in range(8):
-        other = dye(rng)
-        if float(np.abs(np.array(other.colour) - main.colour).max()) > 0.12:
-            break
-    return other
-
-
-_TWO_COLOURED = frozenset({"stripes", "check", "two-tone", "diagonal", "print"})
-
-
-def attributes(person: Person, outfit: Outfit) -> dict[str, Any]:
-    """What a caller could say of the person: colour terms, garments, what they carry, age group, sex."""
-    upper = outfit.bottom if outfit.bottom.kind == "dress" and outfit.top.kind == "tee" else outfit.top
-    kind = outfit.bottom.kind
-    return {
-        "upper_colours": _terms(upper.cloth),
-        "lower_colours": _terms(outfit.bottom.cloth),
-        "upper": outfit.top.kind,
-        "lower": {"jeans": "trousers", "leggings": "trousers", "joggers": "trousers", "long skirt": "skirt"}.get(kind, kind),
-        "sleeves": "short" if outfit.top.kind in ("tee", "polo", "tank") else "long",
-        "coat": outfit.top.kind in ("coat", "padded coat"),
-        "upper_pattern": _LABELLED.get(upper.cloth.pattern, "plain"),
-        "lower_pattern": _LABELLED.get(outfit.bottom.cloth.pattern, "plain"),
-        "hat": outfit.hat.kind,
-        "glasses": outfit.glasses,
-        "mask": outfit.mask,
-        "bag": outfit.bag.kind,
-        "aid": outfit.aid.kind,
-        "age_group": person.age_group,
-        "male": person.male,
-        "uniform": outfit.uniform,
-    }  # fmt: skip
-
-
-def _terms(cloth: Cloth) -> list[str]:
-    terms = [cloth.term, cloth.second_term] if cloth.pattern in _TWO_COLOURED else [cloth.term]
-    return list(dict.fromkeys(terms))
-
-
-def describe(person: Person, outfit: Outfit) -> str:
-    """One English sentence, as a family would say it."""
-    who = {"child": ("girl", "boy"), "adult": ("woman", "man"), "elder": ("elderly woman", "elderly man")}
-    words = [f"{who[person.age_group][person.male]} of about {person.height_m:.2f} m in"]
-    for garment in (outfit.top, outfit.bottom):
-        pattern = _LABELLED.get(garment.cloth.pattern, "")
-        words.append(" ".join(filter(None, ["and".join(_terms(garment.cloth)[:1]), pattern, garment.kind])) + ",")
-    for garment in (outfit.hat, outfit.bag, outfit.aid):
-        if garment.kind != "none":
-            words.append(f"with {garment.cloth.term} {garment.kind},")
-    text = " ".join(words).rstrip(",") + "."
-    return text[0].upper() + text[1:]

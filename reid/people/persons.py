@@ -22,14 +22,29 @@ AGE_GROUPS: tuple[AgeGroup, ...] = get_args(AgeGroup)
 
 _YEARS = {"child": (3.0, 13.0), "adult": (17.0, 64.0), "elder": (66.0, 92.0)}
 _SHARES = (0.12, 0.68, 0.20)
-_AGE_OF_YEARS = ((0, 1, 3, 6, 10, 14, 18, 25, 60, 95), (-0.3, 0.05, 0.15, 0.23, 0.33, 0.45, 0.56, 0.67, 0.83, 1))
-_HEIGHTS = {  # metres by years: mean of boys and men, girls and women; roughly Korea's 2020 survey
-    True: ((1, 3, 6, 9, 12, 15, 18, 40, 70, 90), (0.77, 0.97, 1.17, 1.35, 1.53, 1.70, 1.74, 1.73, 1.66, 1.63)),
-    False: ((1, 3, 6, 9, 12, 15, 18, 40, 70, 90), (0.76, 0.96, 1.16, 1.34, 1.53, 1.60, 1.61, 1.60, 1.53, 1.49)),
-}  # fmt: skip
+_AGE_OF_YEARS = (
+    (0, 1, 3, 6, 10, 14, 18, 25, 60, 95),
+    (-0.3, 0.05, 0.15, 0.23, 0.33, 0.45, 0.56, 0.67, 0.83, 1),
+)
+_HEIGHT_YEARS = (1, 3, 6, 9, 12, 15, 18, 40, 70, 90)
+_HEIGHTS = {  # metres, mean of boys and men, of girls and women; roughly Korea's 2020 survey
+    True: (0.77, 0.97, 1.17, 1.35, 1.53, 1.70, 1.74, 1.73, 1.66, 1.63),
+    False: (0.76, 0.96, 1.16, 1.34, 1.53, 1.60, 1.61, 1.60, 1.53, 1.49),
+}
 _SKINS = ("#f0cdb2", "#e8bd9d", "#dcab86", "#c99a74", "#b07e58", "#8a5a3b", "#63402a", "#3f281b")
 _SKIN_SHARES = (4, 6, 6, 4, 2, 1.5, 1, 1)
-_HAIRS = ("#0f0d0c", "#16120f", "#241a14", "#3a2a1f", "#5a4130", "#8a6a48", "#b89868", "#6e3a22", "#8f8f8f", "#c4c4c4")
+_HAIRS = (
+    "#0f0d0c",
+    "#16120f",
+    "#241a14",
+    "#3a2a1f",
+    "#5a4130",
+    "#8a6a48",
+    "#b89868",
+    "#6e3a22",
+    "#8f8f8f",
+    "#c4c4c4",
+)
 _HAIR_SHARES = {
     "child": (8, 7, 5, 2, 1, 0.5, 0.5, 0.2, 0, 0),
     "adult": (8, 7, 5, 4, 3, 1.5, 1, 1, 0.5, 0.2),
@@ -109,7 +124,7 @@ def make_person(seed: int, age_group: str | None = None) -> Person:
         raise UnknownNameError("age group", age_group, AGE_GROUPS)
     years = float(rng.uniform(*_YEARS[group]))
     male = bool(rng.random() < 0.5)
-    height = float(np.interp(years, *_HEIGHTS[male]) * rng.normal(1, 0.036))
+    height = float(np.interp(years, _HEIGHT_YEARS, _HEIGHTS[male]) * rng.normal(1, 0.036))
     elder = group == "elder"
     styles = _STYLES[male, elder]
     style = list(styles)[int(rng.choice(len(styles), p=np.array(list(styles.values()))))]

@@ -1,4 +1,4 @@
-"""The photo a family or an officer has of the person: a phone snapshot, a still from another camera, a portrait.
+"""The photo a family or an officer has: a phone snapshot, a portrait, a still from another camera.
 
 Made with the same people and places as footage, seen from where a person would hold a phone.
 """
@@ -57,11 +57,13 @@ def _snapshot(figure: Figure, kind: str, rng: np.random.Generator) -> Picture:
     up = float(tall * rng.uniform(0.75, 0.95))
     camera = aimed(width, height, focal, up, float(np.arctan2(up - aim, away)), rng.normal(0, 0.02), 0.0)
     place = "shop" if light == "indoor" else ("park", "street", "street")[int(rng.integers(3))]
-    view = with_camera(make_view(int(rng.integers(1 << 31)), place=place, light=light, width=640, height=480), camera)
+    view = with_camera(
+        make_view(int(rng.integers(1 << 31)), place=place, light=light, width=640, height=480), camera
+    )
     view = replace(view, electronics=view.electronics.as_phone(rng))
     facing = -np.pi / 2 + rng.normal(0, 0.25)
     at = np.array([rng.normal(0, 0.06), away])
-    posed = figure.pose(float(rng.random()), 1.0 if not figure.gait.seated else 1.0, float(rng.normal(0, 0.12)))
+    posed = figure.pose(float(rng.random()), 1.0, float(rng.normal(0, 0.12)))
     actor = stand(figure, at, facing, posed)
     region = Region(0, 0, width, height)
     return view.electronics.capture(view.electronics.expose(draw(view, [actor], region).picture), rng)
@@ -76,7 +78,9 @@ def _still(figure: Figure, rng: np.random.Generator) -> Picture:
             continue
         actor, box = found
         margin = 0.15 * (box[3] - box[1])
-        wide = np.clip(box + np.array([-margin, -margin, margin, margin]), 0, [view.camera.width, view.camera.height] * 2)
+        wide = np.clip(
+            box + np.array([-margin, -margin, margin, margin]), 0, [view.camera.width, view.camera.height] * 2
+        )
         region = Region(*wide.astype(int).tolist())
         drawing = draw(view, [actor], region)
         if drawing.visible[0] > 0.9:
@@ -106,7 +110,9 @@ def place_on_route(
         ground = route[leg] + way * rng.random() + rng.normal(0, 0.25, 2)
         if not view.scene.walkable(ground[None])[0]:
             continue
-        heading = float(np.arctan2(way[1], way[0])) + (np.pi if rng.random() < 0.5 else 0) + rng.normal(0, 0.25)
+        heading = (
+            float(np.arctan2(way[1], way[0])) + (np.pi if rng.random() < 0.5 else 0) + rng.normal(0, 0.25)
+        )
         actor = stand(figure, ground, heading, posed)
         box = body_box(view.camera, actor)
         if box is not None and _inside(view.camera, box) and least <= box[3] - box[1] <= most:
@@ -116,5 +122,3 @@ def place_on_route(
 
 def _inside(camera: Camera, box: NDArray[np.float32]) -> bool:
     return bool(box[0] >= 0 and box[1] >= 0 and box[2] <= camera.width and box[3] <= camera.height)
-
-

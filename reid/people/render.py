@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reid.people.body import Vertices
 from reid.people.camera import Camera
 from reid.people.figure import Figure
-from reid.people.kernels.mesh import rasterise, vertex_normals
+from reid.people.kernels.mesh import NEAREST_M, rasterise, vertex_normals
 from reid.people.kernels.shade import shade
 from reid.people.kernels.shadow import throw_shadow
 from reid.people.light import LocalLight
@@ -130,91 +130,116 @@ class Drawing:
 
 def draw(view: View, actors: Sequence[Actor], region: Region) -> Drawing:
     """Draw `actors` into `region` of the view's background."""
-    background = np.ascontiguousarray(view.background[region.slices])
+    lit = [_light_up(view, actor) for actor in actors]
+    fine = 2 if max((one.tall for one in lit), default=0) < _SMALL_PIXELS else 1
+    picture = view.background[region.slices].copy()
     depth = np.ascontiguousarray(view.depth[region.slices])
-    lights = [view.light.at(actor.place) for actor in actors]
-    maps = [_shadow_map(actor, light) for actor, light in zip(actors, lights, strict=True)]
-    picture = background.copy()
-    for actor, light, (shadow, frame) in zip(actors, lights, maps, strict=True):
-        _throw(view.camera, picture, depth, region, actor, light, shadow, frame)
-    points = [view.camera.project(actor.vertices) for actor in actors]
-    tallest = max((float(np.ptp(p[a.figure.worn, 1])) for p, a in zip(points, actors, strict=True)), default=0)
-    fine = 2 if tallest < _SMALL_PIXELS else 1
-    depth = depth.repeat(fine, 0).repeat(fine, 1)
-    canvas = picture.repeat(fine, 0).repeat(fine, 1)
-    owner = np.full(depth.shape, -1, np.int16)
-    whole = np.zeros(len(actors), np.float32)
-    for index, (actor, light, at, (shadow, frame)) in enumerate(zip(actors, lights, points, maps, strict=True)):
-        at = at * np.array([fine, fine, 1], np.float32)
-        at[:, :2] -= np.array([region.left, region.top], np.float32) * fine
-        whole[index] = _paint(view.camera, actor, light, at, shadow, frame, depth, canvas, owner, index)
-    seen = np.bincount(owner[owner >= 0], minlength=len(actors)).astype(np.float32)
-    if fine > 1:
-        h, w = picture.shape[:2]
-        canvas = canvas.reshape(h, fine, w, fine, 3).mean(axis=(1, 3))
+    for one in lit:
+        _throw(view.camera, picture, depth, region, one)
+    canvas = _Canvas(
+        picture.repeat(fine, 0).repeat(fine, 1), depth.repeat(fine, 0).repeat(fine, 1),
+        np.full((depth.shape[0] * fine, depth.shape[1] * fine), -1, np.int16), region, fine,
+    )  # fmt: skip
+    whole = np.array([_paint(view.camera, canvas, one, index) for index, one in enumerate(lit)], np.float32)
+    seen = np.bincount(canvas.owner[canvas.owner >= 0], minlength=len(actors))
+    drawn = canvas.picture
+    if fine == 2:
+        drawn = 0.25 * (drawn[::2, ::2] + drawn[1::2, ::2] + drawn[::2, 1::2] + drawn[1::2, 1::2])
     if view.veil is not None:
-        canvas = canvas + view.veil[region.slices]
-    return Drawing(np.asarray(canvas, np.float32), seen / np.maximum(whole, 1))
+        drawn = drawn + view.veil[region.slices]
+    return Drawing(drawn, np.asarray(seen / np.maximum(whole, 1), np.float32))
 
 
-def _paint(
-    camera: Camera, actor: Actor, light: LocalLight, points: NDArray[np.float32], shadow: NDArray[np.float32],
-    frame: NDArray[np.float32], depth: NDArray[np.float32], canvas: Linear, owner: NDArray[np.int16], index: int,
-) -> int:  # fmt: skip
-    """Draw one person where nothing nearer is; returns the size of the whole silhouette, pixels."""
-    height, width = depth.shape
-    inside = points[points[:, 2] > 0.05]
-    if not len(inside):
-        return 0
-    low = np.clip(np.floor(inside[:, :2].min(axis=0)).astype(int) - 1, 0, (width, height))
-    high = np.clip(np.ceil(inside[:, :2].max(axis=0)).astype(int) + 2, 0, (width, height))
-    if (high <= low).any():
-        return 0
-    part = (slice(low[1], high[1]), slice(low[0], high[0]))
-    shape = (int(high[1] - low[1]), int(high[0] - low[0]))
-    points = np.ascontiguousarray(points - np.array([low[0], low[1], 0], np.float32))
-    own = np.full(shape, 1e9, np.float32)
-    triangle, corners = np.full(shape, -1, np.int32), np.zeros((*shape, 2), np.float32)
-    figure = actor.figure
-    rasterise(points, figure.faces, own, triangle, corners)
-    silhouette = triangle >= 0
-    visible = silhouette & (own < depth[part])
-    painted = np.zeros((*shape, 3), np.float32)
-    rows = np.array([light.direction, light.colour, light.sky, light.ground, camera.position], np.float32)
-    shade(triangle, corners, visible, figure.faces, actor.vertices, vertex_normals(actor.vertices, figure.faces),
-          figure.attributes, figure.kinds, figure.tailoring.cloths, figure.tailoring.cut, rows, light.hardness,
-          shadow, frame, painted)  # fmt: skip
-    canvas[part][visible] = painted[visible]
-    depth[part][visible] = own[visible]
-    owner[part][visible] = index
-    return int(silhouette.sum())
+@dataclass(frozen=True)
+class _Lit:
+    """An actor ready to be drawn.
+
+    Attributes:
+        actor, light: who, in what light.
+        points: (V, 3) float32 pixels of the whole picture, and depth. tall: pixels.
+        shadow: (S, S) float32 distances from the light's plane; frame: where it lies, see `shadow_share`.
+    """
+
+    actor: Actor
+    light: LocalLight
+    points: NDArray[np.float32]
+    tall: float
+    shadow: NDArray[np.float32]
+    frame: NDArray[np.float32]
 
 
-def _shadow_map(actor: Actor, light: LocalLight) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Distances from the light's plane to the person, and where that map lies; see `shadow_share`."""
+@dataclass(frozen=True)
+class _Canvas:
+    """What is drawn on: (H, W, 3) linear, depth, whose pixel it is; `fine` times the size of `region`."""
+
+    picture: Linear
+    depth: NDArray[np.float32]
+    owner: NDArray[np.int16]
+    region: Region
+    fine: int
+
+
+def _light_up(view: View, actor: Actor) -> _Lit:
+    """Project the actor and look at it from the light."""
+    light = view.light.at(actor.place)
+    points = view.camera.project(actor.vertices)
     forward = -light.direction.astype(float)
     side = np.cross([0, 0, 1.0], -forward)
     side /= np.linalg.norm(side) + 1e-9
-    scale = _SHADOW_PIXELS / _SHADOW_M
+    scale, middle = _SHADOW_PIXELS / _SHADOW_M, _SHADOW_PIXELS / 2
     axes = np.stack([side, np.cross(-forward, side), forward])
     frame = np.concatenate([axes, actor.place[None], [[scale, _SHADOW_BIAS_M, 0]]]).astype(np.float32)
     shadow = np.full((_SHADOW_PIXELS, _SHADOW_PIXELS), 1e9, np.float32)
     if light.hardness > 0:
         seen = (actor.vertices - actor.place) @ frame[:3].T
-        points = seen * np.array([scale, scale, 1], np.float32) + np.array([_SHADOW_PIXELS / 2, _SHADOW_PIXELS / 2, 10], np.float32)
+        placed = np.asarray(seen * (scale, scale, 1) + (middle, middle, 10), np.float32)
         triangle, corners = np.empty(shadow.shape, np.int32), np.empty((*shadow.shape, 2), np.float32)
-        rasterise(np.ascontiguousarray(points, np.float32), actor.figure.faces, shadow, triangle, corners)
-    return shadow, frame
+        rasterise(placed, actor.figure.faces, shadow, triangle, corners)
+    return _Lit(actor, light, points, float(np.ptp(points[actor.figure.worn, 1])), shadow, frame)
 
 
-def _throw(
-    camera: Camera, picture: Linear, depth: NDArray[np.float32], region: Region, actor: Actor, light: LocalLight,
-    shadow: NDArray[np.float32], frame: NDArray[np.float32],
-) -> None:  # fmt: skip
+def _throw(camera: Camera, picture: Linear, depth: NDArray[np.float32], region: Region, lit: _Lit) -> None:
+    """Darken the background where this person keeps the light away."""
+    light, actor = lit.light, lit.actor
     direct = light.colour * max(float(light.direction[2]), 0.0)
     kept = np.asarray(light.sky / np.maximum(light.sky + direct, 1e-6), np.float32)
     low = actor.vertices[actor.vertices[:, 2] < 0.12, :2]
     feet = low[[low[:, 0].argmin(), low[:, 0].argmax()]] if len(low) else actor.place[None, :2]
     lens = np.array([camera.focal, camera.width / 2, camera.height / 2, camera.distortion])
-    throw_shadow(picture, depth, region.left, region.top, lens, camera.rotation, camera.position, shadow, frame,
-                 kept, light.hardness, np.asarray(feet, np.float32))  # fmt: skip
+    throw_shadow(
+        picture, depth, region.left, region.top, lens, camera.rotation, camera.position, lit.shadow,
+        lit.frame, kept, light.hardness, np.asarray(feet, np.float32),
+    )  # fmt: skip
+
+
+def _paint(camera: Camera, canvas: _Canvas, lit: _Lit, index: int) -> int:
+    """Draw one person where nothing nearer is; returns the size of the whole silhouette, pixels."""
+    points = lit.points * np.array([canvas.fine, canvas.fine, 1], np.float32)
+    points[:, :2] -= np.array([canvas.region.left, canvas.region.top], np.float32) * canvas.fine
+    around = points[points[:, 2] > NEAREST_M, :2]
+    if not len(around):
+        return 0
+    size = canvas.depth.shape[::-1]
+    low = np.clip(np.floor(around.min(axis=0)).astype(int) - 1, 0, size)
+    high = np.clip(np.ceil(around.max(axis=0)).astype(int) + 2, 0, size)
+    if (high <= low).any():
+        return 0
+    part = (slice(low[1], high[1]), slice(low[0], high[0]))
+    points[:, :2] -= low.astype(np.float32)
+    own = np.full((high[1] - low[1], high[0] - low[0]), 1e9, np.float32)
+    triangle, corners = np.full(own.shape, -1, np.int32), np.zeros((*own.shape, 2), np.float32)
+    figure, light, vertices = lit.actor.figure, lit.light, lit.actor.vertices
+    rasterise(points, figure.faces, own, triangle, corners)
+    silhouette = triangle >= 0
+    visible = silhouette & (own < canvas.depth[part])
+    painted = np.zeros((*own.shape, 3), np.float32)
+    rows = np.array([light.direction, light.colour, light.sky, light.ground, camera.position], np.float32)
+    shade(
+        triangle, corners, visible, figure.faces, vertices, vertex_normals(vertices, figure.faces),
+        figure.attributes, figure.kinds, figure.tailoring.cloths, figure.tailoring.cut, rows, light.hardness,
+        lit.shadow, lit.frame, painted,
+    )  # fmt: skip
+    canvas.picture[part][visible] = painted[visible]
+    canvas.depth[part][visible] = own[visible]
+    canvas.owner[part][visible] = index
+    return int(silhouette.sum())

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.people.cloth import PATTERNS, Cloth
 from reid.people.colours import Colour, srgb
 from reid.people.kernels import cloth as k
-from reid.people.outfits import PATTERNS, Cloth, Garment, Outfit
+from reid.people.outfits import Garment, Outfit
 from reid.people.persons import Person
 
 _HIDDEN_HEM = 0.19  # a skirt or dress carries the cloth below this
@@ -23,7 +24,7 @@ _NO_COLLAR = 0.6
 
 @dataclass(frozen=True)
 class _Top:
-    """Measures of one kind of top: thickness of body and sleeve (m), sleeve's end along the arm (0..1), hem."""
+    """One kind of top: thickness of body and sleeve (m), the sleeve's end along the arm (0..1), hem."""
 
     body: float
     sleeve: float
@@ -47,17 +48,42 @@ _TOPS: Mapping[str, _Top] = {
     "sweater": _Top(0.017, 0.014, hem=(0.06, 0.13), collar=(_NO_COLLAR, 0.74, 0.82)),
     "cardigan": _Top(0.018, 0.014, hem=(0.02, 0.12), neck=0.66, open_neck=True, opening=(0.0, 0.04, 0.07)),
     "hoodie": _Top(0.025, 0.019, hem=(0.05, 0.11), neck=0.8, collar=(0.8,), opening=(0.0, 0.0, 0.05)),
-    "windbreaker": _Top(0.024, 0.02, hem=(0.04, 0.12), collar=(0.79, 0.81), opening=(0.0, 0.0, 0.05), zip=True),
+    "windbreaker": _Top(
+        0.024, 0.02, hem=(0.04, 0.12), collar=(0.79, 0.81), opening=(0.0, 0.0, 0.05), zip=True
+    ),
     "jacket": _Top(0.025, 0.018, hem=(0.04, 0.13), collar=(0.78, 0.80), opening=(0.0, 0.05, 0.08), zip=True),
-    "blazer": _Top(0.018, 0.015, hem=(0.0, 0.04), neck=0.62, open_neck=True, collar=(0.775,), opening=(0.045,)),
+    "blazer": _Top(
+        0.018, 0.015, hem=(0.0, 0.04), neck=0.62, open_neck=True, collar=(0.775,), opening=(0.045,)
+    ),
     "quilted vest": _Top(0.034, 0.012, hem=(0.05, 0.12), collar=(0.8,), opening=(0.0, 0.04), zip=True),
-    "padded jacket": _Top(0.045, 0.034, hem=(0.02, 0.12), neck=0.8, collar=(0.82,), opening=(0.0, 0.0, 0.05), zip=True),
-    "padded coat": _Top(0.045, 0.034, hem=(0.1, 0.1), neck=0.8, collar=(0.83,), opening=(0.0, 0.0, 0.05), zip=True,
-                        skirted=(-0.5, -0.2), flare=0.03),
-    "coat": _Top(0.03, 0.021, hem=(0.1, 0.1), neck=0.64, open_neck=True, collar=(0.79,), opening=(0.0, 0.05),
-                 zip=True, skirted=(-0.45, -0.08), flare=0.1),
+    "padded jacket": _Top(
+        0.045, 0.034, hem=(0.02, 0.12), neck=0.8, collar=(0.82,), opening=(0.0, 0.0, 0.05), zip=True
+    ),
+    "padded coat": _Top(
+        0.045,
+        0.034,
+        hem=(0.1, 0.1),
+        neck=0.8,
+        collar=(0.83,),
+        opening=(0.0, 0.0, 0.05),
+        zip=True,
+        skirted=(-0.5, -0.2),
+        flare=0.03,
+    ),
+    "coat": _Top(
+        0.03,
+        0.021,
+        hem=(0.1, 0.1),
+        neck=0.64,
+        open_neck=True,
+        collar=(0.79,),
+        opening=(0.0, 0.05),
+        zip=True,
+        skirted=(-0.45, -0.08),
+        flare=0.1,
+    ),
     "work vest": _Top(0.03, 0.014, hem=(0.08, 0.12), neck=0.64, open_neck=True, opening=(0.02,), zip=True),
-}  # fmt: skip
+}
 _SLEEVELESS_OVER = ("quilted vest", "work vest")  # sleeves of what is worn below
 _LEG_ENDS = {"jeans": (-0.77, -0.72), "trousers": (-0.785, -0.74), "leggings": (-0.74, -0.55),
              "joggers": (-0.735, -0.70), "shorts": (-0.33, -0.1)}  # fmt: skip
@@ -110,13 +136,32 @@ def tailor(person: Person, outfit: Outfit) -> Tailoring:
     rings: list[Rings] = []
     if skirt:
         bottom, slack = float(low.uniform(*_SKIRT_ENDS[outfit.bottom.kind])), 0.012
-        rings.append(Rings(k.BOTTOM, 0.3 if outfit.bottom.kind == "dress" else 0.24, bottom, slack, float(low.uniform(0, 0.35))))
+        rings.append(
+            Rings(
+                k.BOTTOM,
+                0.3 if outfit.bottom.kind == "dress" else 0.24,
+                bottom,
+                slack,
+                float(low.uniform(0, 0.35)),
+            )
+        )
     if top.skirted:
-        rings.append(Rings(k.TOP, 0.36, float(rng.uniform(*top.skirted)), body + 0.002, float(rng.uniform(0, 2 * top.flare))))
+        rings.append(
+            Rings(
+                k.TOP,
+                0.36,
+                float(rng.uniform(*top.skirted)),
+                body + 0.002,
+                float(rng.uniform(0, 2 * top.flare)),
+            )
+        )
     elif outfit.bottom.kind != "dress" and cut[k.HEM] < 0.17:
-        rings.append(Rings(k.TOP, 0.33, float(cut[k.HEM]) - float(rng.uniform(0.015, 0.06)), body + 0.004, top.flare))
+        rings.append(
+            Rings(k.TOP, 0.33, float(cut[k.HEM]) - float(rng.uniform(0.015, 0.06)), body + 0.004, top.flare)
+        )
+    only_dress = outfit.bottom.kind == "dress" and outfit.top.kind == "tee"
     return Tailoring(
-        cut, _cloths(person, outfit), 0.006 if outfit.bottom.kind == "dress" and outfit.top.kind == "tee" else body,
+        cut, _cloths(person, outfit), 0.006 if only_dress else body,
         top.sleeve, loose, flare * float(low.uniform(0.3, 1.4)), tuple(rings),
     )  # fmt: skip
 
@@ -130,7 +175,9 @@ def _cut(
     bottom = outfit.bottom.kind
     skirt = bottom in _SKIRT_ENDS
     cut = np.zeros(k.MEASURES, np.float32)
-    cut[k.SLEEVE_END] = rng.uniform(*top.sleeve_end) if top.sleeve_end[1] < 1 else one((top.sleeve_end[0], 1.05))
+    cut[k.SLEEVE_END] = (
+        rng.uniform(*top.sleeve_end) if top.sleeve_end[1] < 1 else one((top.sleeve_end[0], 1.05))
+    )
     cut[k.HEM] = _HIDDEN_HEM if skirt else rng.uniform(*top.hem)
     cut[k.LEG_END] = low.uniform(*_LEG_ENDS[bottom]) if bottom in _LEG_ENDS else 0.0
     cut[k.SHOE_TOP] = -0.5 if outfit.shoes.kind == "boots" else -0.72
@@ -171,7 +218,9 @@ def _cloths(person: Person, outfit: Outfit) -> NDArray[np.float32]:
         table[k.TOP] = table[k.SLEEVE] = table[k.BOTTOM]
     table[k.SHOE] = _row(outfit.shoes.cloth)
     table[k.SOLE] = _plain(sole, 0.0, 0.0)
-    table[k.SOCK] = _plain(srgb(("#1a1a1c", "#dededa", "#6d7073", "#20283e")[outfit.shoes.seed % 4]), 0.1, 0.0)
+    table[k.SOCK] = _plain(
+        srgb(("#1a1a1c", "#dededa", "#6d7073", "#20283e")[outfit.shoes.seed % 4]), 0.1, 0.0
+    )
     table[k.BAG] = _row(outfit.bag.cloth)
     dark_strap = srgb("#232325") if outfit.bag.kind == "none" else _darker(outfit.bag.cloth.main, 0.7)
     table[k.STRAP] = _plain(dark_strap, 0.1, 0.02)

@@ -18,7 +18,9 @@ from reid.people.kernels.noise import noise
 F32 = NDArray[np.float32]
 
 # Materials: rows of the cloth table.
-SKIN, HAIR, TOP, SLEEVE, INNER, BOTTOM, SHOE, SOLE, SOCK, BAG, STRAP, HAT, DARK, LIP, MASK, AID, METAL = range(17)
+SKIN, HAIR, TOP, SLEEVE, INNER, BOTTOM, SHOE, SOLE, SOCK, BAG, STRAP, HAT, DARK, LIP, MASK, AID, METAL = (
+    range(17)
+)
 MATERIALS = 17
 
 # Measures of the cut: entries of the cut vector. Heights and lengths in the mean adult's metres.
@@ -35,7 +37,9 @@ COLUMNS = 18
 
 
 @compiled
-def material(x: float, y: float, z: float, arm: float, head: float, hand: float, foot: float, cut: F32) -> int:
+def material(
+    x: float, y: float, z: float, arm: float, head: float, hand: float, foot: float, cut: F32
+) -> int:
     """What covers this point: x left, y back, z up on the mean adult; the rest are 0..1 (see `figure`)."""
     if head > 0.5:
         return head_material(x, y, z, cut)
@@ -133,9 +137,13 @@ def blend(x: float, y: float, z: float, arm: float, cloth: F32) -> float:
         return 1.0 if x * scale - math.floor(x * scale) < share * 0.5 else 0.0
     if pattern == 3:  # check
         across, up = x * scale, z * scale
-        return (0.5 if across - math.floor(across) < share else 0.0) + (0.5 if up - math.floor(up) < share else 0.0)
+        return (0.5 if across - math.floor(across) < share else 0.0) + (
+            0.5 if up - math.floor(up) < share else 0.0
+        )
     if pattern == 4:  # print
-        value = noise(sx * scale, sy * scale, sz * scale) + 0.5 * noise(sx * scale * 2.3, sy * scale * 2.3, sz * scale * 2.3)
+        value = noise(sx * scale, sy * scale, sz * scale) + 0.5 * noise(
+            sx * scale * 2.3, sy * scale * 2.3, sz * scale * 2.3
+        )
         return 1.0 if value > 0.92 else (2.0 if value < 0.5 else 0.0)
     if pattern == 5:  # two-tone
         return 1.0 if z > level else 0.0
@@ -148,7 +156,11 @@ def blend(x: float, y: float, z: float, arm: float, cloth: F32) -> float:
     if pattern == 8:  # logo on the chest, the back, or both
         here = y < -0.02 if share < 0.4 else (y > 0.02 if share < 0.5 else True)
         if here and arm < 0.03 and abs(z - level) < 0.07 * scale and abs(x) < 0.1 * scale:
-            drawn = noise(x * 40 / scale + cloth[SHIFT_X] * 9, 1.5 + cloth[SHIFT_Y] * 7, z * 40 / scale + cloth[SHIFT_Z] * 5)
+            drawn = noise(
+                x * 40 / scale + cloth[SHIFT_X] * 9,
+                1.5 + cloth[SHIFT_Y] * 7,
+                z * 40 / scale + cloth[SHIFT_Z] * 5,
+            )
             return 1.0 if drawn > 0.45 else 0.0
         return 0.0
     if pattern == 9:  # fading

@@ -21,8 +21,16 @@ def vertex_normals(vertices: F32, faces: I32) -> F32:
     normals = np.zeros_like(vertices)
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
-        wx, wy, wz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        ux, uy, uz = (
+            vertices[b, 0] - vertices[a, 0],
+            vertices[b, 1] - vertices[a, 1],
+            vertices[b, 2] - vertices[a, 2],
+        )
+        wx, wy, wz = (
+            vertices[c, 0] - vertices[a, 0],
+            vertices[c, 1] - vertices[a, 1],
+            vertices[c, 2] - vertices[a, 2],
+        )
         nx, ny, nz = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
         for corner in range(3):
             v = faces[face, corner]
@@ -113,7 +121,9 @@ def hanging_rings(
                     radius[j, k] = max(radius[j, k], reach)
         if j > 0:
             for k in range(around):
-                radius[j, k] = max(radius[j, k], radius[j - 1, k] * 0.985 + flare * (heights[j - 1] - heights[j]))
+                radius[j, k] = max(
+                    radius[j, k], radius[j - 1, k] * 0.985 + flare * (heights[j - 1] - heights[j])
+                )
     rings = np.empty((count * around, 3), np.float32)
     for j in range(count):
         for k in range(around):
@@ -147,10 +157,10 @@ def rasterise(points: F32, faces: I32, depth: F32, triangle: I32, corners: F32) 
         doubled = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if doubled == 0:
             continue
-        left = max(0, int(math.ceil(min(x0, x1, x2) - 0.5)))
-        right = min(width - 1, int(math.floor(max(x0, x1, x2) - 0.5)))
-        top = max(0, int(math.ceil(min(y0, y1, y2) - 0.5)))
-        bottom = min(height - 1, int(math.floor(max(y0, y1, y2) - 0.5)))
+        left = max(0, math.ceil(min(x0, x1, x2) - 0.5))
+        right = min(width - 1, math.floor(max(x0, x1, x2) - 0.5))
+        top = max(0, math.ceil(min(y0, y1, y2) - 0.5))
+        bottom = min(height - 1, math.floor(max(y0, y1, y2) - 0.5))
         scale = 1.0 / doubled
         for y in range(top, bottom + 1):
             py = y + 0.5

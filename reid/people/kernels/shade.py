@@ -14,10 +14,10 @@ from reid.people.kernels.cloth import (
     GLOSS,
     HAIR,
     PATTERN,
+    SCALE,
     SHIFT_X,
     SHIFT_Y,
     SHIFT_Z,
-    SCALE,
     SIDE_STRIPE,
     WRINKLE,
     blend,
@@ -125,7 +125,9 @@ def shade(
             cloth = cloths[made_of]
             red, green, blue = cloth[0], cloth[1], cloth[2]
             share = blend(x, y, z, arm, cloth)
-            if share > 1.5 or (made_of == BOTTOM and cut[SIDE_STRIPE] > 0 and abs(x) > 0.16 and abs(y + 0.02) < 0.018):
+            if share > 1.5 or (
+                made_of == BOTTOM and cut[SIDE_STRIPE] > 0 and abs(x) > 0.16 and abs(y + 0.02) < 0.018
+            ):
                 red, green, blue = cloth[6], cloth[7], cloth[8]
             elif share > 0:
                 red = red * (1 - share) + cloth[3] * share
@@ -165,12 +167,21 @@ def shade(
             up = 0.5 + 0.5 * nz
             open_sky = closed * (0.7 + 0.3 * min(1.0, vz / 0.5))
             shine = 0.0
-            if cloth[GLOSS] > 0 and made_of != DARK or made_of == AID:
+            if (cloth[GLOSS] > 0 and made_of != DARK) or made_of == AID:
                 hx, hy, hz = sun[0] + dx, sun[1] + dy, sun[2] + dz
                 length = 1.0 / (math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9)
                 half = max(0.0, (nx * hx + ny * hy + nz * hz) * length)
                 shine = cloth[GLOSS] * half**18 * lit * 2.0
             direct = lit * closed
-            out[row, column, 0] = red * (direct * colour[0] + (sky[0] * up + ground[0] * (1 - up)) * open_sky) + shine * colour[0]
-            out[row, column, 1] = green * (direct * colour[1] + (sky[1] * up + ground[1] * (1 - up)) * open_sky) + shine * colour[1]
-            out[row, column, 2] = blue * (direct * colour[2] + (sky[2] * up + ground[2] * (1 - up)) * open_sky) + shine * colour[2]
+            out[row, column, 0] = (
+                red * (direct * colour[0] + (sky[0] * up + ground[0] * (1 - up)) * open_sky)
+                + shine * colour[0]
+            )
+            out[row, column, 1] = (
+                green * (direct * colour[1] + (sky[1] * up + ground[1] * (1 - up)) * open_sky)
+                + shine * colour[1]
+            )
+            out[row, column, 2] = (
+                blue * (direct * colour[2] + (sky[2] * up + ground[2] * (1 - up)) * open_sky)
+                + shine * colour[2]
+            )
