@@ -150,8 +150,8 @@ def aid_parts(outfit: Outfit, size: float) -> Iterator[Part]:
         stick = tube((0, -0.03, 0), (0, -0.03, 1), 0.011)
         yield Part(stick, AID, "rod", "wrist.R")
     elif kind == "umbrella":
-        yield Part(dome(0.52, 0.22, hang=0.02).moved(0.12, 0.16, 0.74), AID, "hand", "wrist.R")
-        yield Part(tube((0, -0.02, -0.08), (0.12, 0.16, 0.94), 0.008), METAL, "hand", "wrist.R")
+        yield Part(dome(0.52, 0.22, hang=0.02).moved(0.12, 0.16, 0.67), AID, "hand", "wrist.R")
+        yield Part(tube((0, -0.02, -0.08), (0.12, 0.16, 0.87), 0.008), METAL, "hand", "wrist.R")
     elif kind == "walking frame":
         yield from _walker(size)
     elif kind == "stroller":
@@ -198,9 +198,9 @@ def _wheelchair() -> Iterator[Part]:
     yield Part(join(wheels), DARK, "ground", "root")
     rods = []
     for x in (-0.26, 0.26):
-        rods += [tube((x, 0.22, 0.9), (x, 0.14, 0.3), 0.014), tube((x, 0.16, 0.45), (x, -0.36, 0.45), 0.014),
-                 tube((x, -0.36, 0.45), (x, -0.5, 0.12), 0.014),
-                 tube((x, 0.18, 0.68), (x, -0.2, 0.68), 0.018), tube((x, 0.22, 0.9), (x, 0.36, 0.92), 0.016)]  # fmt: skip
+        sides = (((0.22, 0.9), (0.14, 0.3)), ((0.16, 0.45), (-0.36, 0.45)), ((-0.36, 0.45), (-0.5, 0.12)),
+                 ((0.18, 0.68), (-0.2, 0.68)), ((0.22, 0.9), (0.36, 0.92)))  # fmt: skip
+        rods += [tube((x, *start), (x, *end), 0.015) for start, end in sides]
     yield Part(join(rods), METAL, "ground", "root")
     back = rounded_box(0.24, 0.02, 0.24, 0.3).moved(0, 0.2, 0.68)
     seat = rounded_box(0.24, 0.24, 0.03, 0.3).moved(0, -0.06, 0.45)

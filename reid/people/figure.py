@@ -200,7 +200,7 @@ def build_figure(person: Person, outfit: Outfit) -> Figure:
         faces.append(grid_faces(_AROUND, len(levels), True) + count)
         kinds.append(np.full(len(faces[-1]), rings.material, np.int32))
         angle = np.linspace(0, 2 * np.pi, _AROUND, endpoint=False)
-        round_x, round_y = (np.tile(ring, len(levels)) for ring in (0.17 * np.sin(angle), -0.12 * np.cos(angle)))
+        round_x, round_y = np.tile([0.17 * np.sin(angle), -0.12 * np.cos(angle)], len(levels))
         place = np.stack([round_x, round_y, np.repeat(levels, _AROUND)], 1)
         attributes.append(_flat(place.astype(np.float32)))
         worn.append(np.ones(len(place), bool))

@@ -7,7 +7,7 @@ An outfit is data: kinds, cloths and a seed per item for its fine measures. How 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -196,9 +196,15 @@ def lookalike(outfit: Outfit, person: Person, seed: int) -> Outfit:
     """The outfit on another person, with one to three items changed: the same type, not the same clothes."""
     rng = np.random.default_rng([person.seed, seed, 3])
     other = make_outfit(person, seed)
-    items = [field.name for field in fields(Outfit) if field.name not in ("uniform", "inner")]
-    changed = rng.choice(items, size=int(rng.integers(1, 4)), replace=False)
-    return _possible(replace(outfit, uniform="", **{name: getattr(other, name) for name in changed}), person)
+    worn = [name for name in ("top", "bottom", "shoes", "hat", "bag") if _either(outfit, other, name)]
+    changed = rng.choice(worn, size=int(rng.integers(1, 4)), replace=False)
+    own = {name: getattr(other, name) for name in ("aid", "glasses", "mask", *changed)}
+    return _possible(replace(outfit, uniform="", **own), person)
+
+
+def _either(first: Outfit, second: Outfit, name: str) -> bool:
+    """Whether one of them has this item."""
+    return any(getattr(outfit, name).kind != "none" for outfit in (first, second))
 
 
 def _without(garment: Garment) -> Garment:
