@@ -10,13 +10,15 @@ import gzip
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid.boxes import iou
-from search.sightings import SearchResult, Sighting
+
+if TYPE_CHECKING:
+    from search.sightings import SearchResult, Sighting
 
 DATA = Path(__file__).parent / "data"
 FOOTAGE = DATA / "footage"
