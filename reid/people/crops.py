@@ -18,7 +18,7 @@ import numpy as np
 
 from reid.durable import make_folder, write_file
 from reid.errors import InputError
-from reid.images import Picture, encode_jpeg, through_jpeg
+from reid.images import Picture, encode_jpeg
 from reid.people.figure import Figure, build_figure
 from reid.people.labels import attributes
 from reid.people.outfits import Outfit, lookalike, make_outfit
@@ -146,7 +146,7 @@ def _crop(
         if drawing.visible[0] < _LEAST_VISIBLE:
             continue
         shown = view.electronics.expose(drawing.picture)
-        picture = through_jpeg(view.electronics.capture(shown, rng), view.electronics.jpeg_quality)
+        picture = view.electronics.capture(shown, rng)
         label = {
             "view_deg": round(_side(view, actor), 1),
             "visibility": round(float(drawing.visible[0]), 3),

@@ -19,10 +19,12 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from reid.errors import InputError, storage_errors
-from reid.images import Picture
+from reid.images import Picture, write_text
+from reid.people.electronics import to_picture
 from reid.people.motion import Walk, Walker, actors_at
-from reid.people.render import Actor, Region, body_box, draw, extent
+from reid.people.render import Actor, Linear, Region, body_box, draw, extent
 from reid.people.view import View
+from reid.people.weather import add_rain
 
 _KEY_FRAME_S = 2
 _LEAST_SHARE = 0.02  # of a person's box inside the picture, below which there is no truth
@@ -81,7 +83,7 @@ def film(
     with _encoder(path, view, rate) as write:
         for frame, picture, boxes in render_frames(view, walks, count, seed):
             if clock is not None:
-                picture = view.electronics.stamp(picture, clock + timedelta(seconds=float(frame / rate)))
+                _write_clock(picture, clock + timedelta(seconds=float(frame / rate)))
             write(picture)
             truth += boxes
             if progress:
@@ -95,19 +97,20 @@ def render_frames(
     """(frame, picture, truth) of `count` frames at the view's frame rate, before the clock is burnt in."""
     rng = np.random.default_rng([seed, 10])
     walkers = [Walker(walk) for walk in walks]
-    base = _expose(view, Region(0, 0, view.camera.width, view.camera.height), view.background_with_veil)
+    whole = Region(0, 0, view.camera.width, view.camera.height)
+    base = _expose(view, draw(view, [], whole).picture)
     for frame in range(count):
         present = actors_at(walkers, frame / float(view.electronics.frame_rate))
         picture = base.copy()
         boxes: list[TruthBox] = []
         for region, group in _groups(view, present):
             drawing = draw(view, [actor for _, actor in group], region)
-            picture[region.slices] = _expose(view, region, drawing.picture)
+            picture[region.slices] = _expose(view, drawing.picture)
             for (index, actor), visible in zip(group, drawing.visible, strict=True):
                 box = truth_box(view, actor, frame, walks[index].person_id, float(visible))
                 if box:
                     boxes.append(box)
-        yield frame, view.electronics.film_frame(picture, rng), boxes
+        yield frame, add_rain(view.electronics.film_frame(picture, rng), view.rain, rng), boxes
 
 
 def truth_box(view: View, actor: Actor, frame: int, person_id: int, visible: float) -> TruthBox | None:
@@ -124,10 +127,14 @@ def truth_box(view: View, actor: Actor, frame: int, person_id: int, visible: flo
     return TruthBox(frame, person_id, *(round(float(value), 1) for value in cut), round(visible * inside, 3))
 
 
-def _expose(view: View, region: Region, linear: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Picture:
-    """Display-referred BGR uint8 of a linear region."""
-    shown = view.electronics.expose(linear)
-    return np.ascontiguousarray((np.clip(shown, 0, 1) * 255 + 0.5).astype(np.uint8)[..., ::-1])
+def _write_clock(picture: Picture, moment: datetime) -> None:
+    """Burn the camera's time into the corner, as recorders do."""
+    height = max(10, picture.shape[0] // 40)
+    write_text(picture, f"{moment:%Y-%m-%d %H:%M:%S}", height, height, height)
+
+
+def _expose(view: View, linear: Linear) -> Picture:
+    return to_picture(view.electronics.expose(linear))
 
 
 def _groups(view: View, present: Sequence[tuple[int, Actor]]) -> list[tuple[Region, list[tuple[int, Actor]]]]:
