@@ -140,3 +140,58 @@ def fit_within(picture: Picture, width: int, height: int) -> Picture:
     if scale >= 1:
         return picture
     return resize(picture, max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+
+
+def blur(picture: Picture, sigma: float) -> Picture:
+    """Gaussian blur; `sigma` in pixels, 0 or less changes nothing."""
+    return picture if sigma <= 0 else cast(Picture, cv2.GaussianBlur(picture, (0, 0), sigma))
+
+
+def blur_floats(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Gaussian blur of an (H, W) or (H, W, 3) float32 map; `sigma` in pixels."""
+    if sigma <= 0:
+        return values
+    return cast("NDArray[np.float32]", cv2.GaussianBlur(values, (0, 0), sigma))
+
+
+def resize_floats(values: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """Scale an (H, W) or (H, W, 3) float32 map: area averaging down, bilinear up."""
+    shrinks = values.shape[0] * values.shape[1] > width * height
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cast("NDArray[np.float32]", cv2.resize(values, (width, height), interpolation=method))
+
+
+def sharpen(picture: Picture, amount: float, sigma: float = 1.2) -> Picture:
+    """Unsharp mask as cameras apply it, halos included; 0 changes nothing."""
+    if amount <= 0:
+        return picture
+    return cast(Picture, cv2.addWeighted(picture, 1 + amount, blur(picture, sigma), -amount, 0))
+
+
+def add_signed(picture: Picture, more: Picture, less: Picture) -> Picture:
+    """`picture` + `more` - `less`, both of its shape, kept within 0..255."""
+    return cast(Picture, cv2.subtract(cv2.add(picture, more), less))
+
+
+def through_jpeg(picture: Picture, quality: int) -> Picture:
+    """What is left of `picture` after JPEG of this quality, 1..100."""
+    data = np.frombuffer(encode_jpeg(picture, quality), np.uint8)
+    return cast(Picture, cv2.imdecode(data, cv2.IMREAD_COLOR))
+
+
+def write_text(picture: Picture, text: str, left: int, top: int, height: int) -> None:
+    """Burn ASCII `text` into `picture` in place, white on a dark rim; `height` of a capital in pixels."""
+    scale = height / 22  # the font's capitals are 22 pixels high at scale 1
+    foot = (left, top + height)
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    thick = max(1, round(scale * 2))
+    cv2.putText(picture, text, foot, font, scale, (20, 20, 20), thick + 2, cv2.LINE_AA)
+    cv2.putText(picture, text, foot, font, scale, (240, 240, 240), thick, cv2.LINE_AA)
+
+
+def draw_lines(shape: tuple[int, int], ends: NDArray[np.int32], levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W) uint8 black map with lines: (N, 4) x1, y1, x2, y2 pixels in (N,) grey levels."""
+    drawn = np.zeros(shape, np.uint8)
+    for (x1, y1, x2, y2), level in zip(ends.tolist(), levels.tolist(), strict=True):
+        cv2.line(drawn, (x1, y1), (x2, y2), level, 1, cv2.LINE_AA)
+    return drawn

@@ -112,7 +112,8 @@ class Camera:
         falls = rays[:, 2] < -1e-9
         steps = np.full(len(rays), np.nan)
         steps[falls] = -self.position[2] / rays[falls, 2]
-        return self.position[:2] + rays[:, :2] * steps[:, None]
+        places: F64 = self.position[:2] + rays[:, :2] * steps[:, None]
+        return places
 
     def scaled(self, width: int, height: int) -> Camera:
         """The same camera with another number of pixels; the width of its view is kept."""

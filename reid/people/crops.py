@@ -24,7 +24,7 @@ from reid.people.labels import attributes
 from reid.people.outfits import Outfit, lookalike, make_outfit
 from reid.people.persons import Person, make_person
 from reid.people.photos import place_on_route
-from reid.people.render import Actor, Region, draw, stand
+from reid.people.render import Actor, Region, draw, stage, stand
 from reid.people.view import View
 
 _NEIGHBOUR = 0.3  # share of crops in which somebody else is near
@@ -142,7 +142,7 @@ def _crop(
         region = Region(*np.round(grown).astype(int).tolist()).clipped(view.camera.width, view.camera.height)
         if region.right - region.left < 8 or region.bottom - region.top < 20:
             continue
-        drawing = draw(view, actors, region)
+        drawing = draw(view, [stage(view, each) for each in actors], region)
         if drawing.visible[0] < _LEAST_VISIBLE:
             continue
         shown = view.electronics.expose(drawing.picture)

@@ -17,12 +17,13 @@ from typing import cast
 import av
 import numpy as np
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from reid.errors import InputError, storage_errors
 from reid.images import Picture, write_text
 from reid.people.electronics import to_picture
 from reid.people.motion import Walk, Walker, actors_at
-from reid.people.render import Actor, Linear, Region, body_box, draw, extent
+from reid.people.render import Linear, Region, Staged, draw, stage
 from reid.people.view import View
 from reid.people.weather import add_rain
 
@@ -100,26 +101,27 @@ def render_frames(
     whole = Region(0, 0, view.camera.width, view.camera.height)
     base = _expose(view, draw(view, [], whole).picture)
     for frame in range(count):
-        present = actors_at(walkers, frame / float(view.electronics.frame_rate))
+        moment = frame / float(view.electronics.frame_rate)
+        present = [(index, stage(view, actor)) for index, actor in actors_at(walkers, moment)]
         picture = base.copy()
         boxes: list[TruthBox] = []
-        for region, group in _groups(view, present):
-            drawing = draw(view, [actor for _, actor in group], region)
+        for region, group in _groups(present):
+            drawing = draw(view, [staged for _, staged in group], region)
             picture[region.slices] = _expose(view, drawing.picture)
-            for (index, actor), visible in zip(group, drawing.visible, strict=True):
-                box = truth_box(view, actor, frame, walks[index].person_id, float(visible))
+            for (index, staged), visible in zip(group, drawing.visible, strict=True):
+                box = truth_box(staged.box, whole, frame, walks[index].person_id, float(visible))
                 if box:
                     boxes.append(box)
         yield frame, add_rain(view.electronics.film_frame(picture, rng), view.rain, rng), boxes
 
 
-def truth_box(view: View, actor: Actor, frame: int, person_id: int, visible: float) -> TruthBox | None:
+def truth_box(
+    box: NDArray[np.float32] | None, picture: Region, frame: int, person_id: int, visible: float
+) -> TruthBox | None:
     """The truth about one drawn person; None where nothing of them is in the picture."""
-    box = body_box(view.camera, actor)
     if box is None:
         return None
-    size = np.array([view.camera.width, view.camera.height] * 2, np.float32)
-    cut = np.clip(box, 0, size)
+    cut = np.clip(box, 0, [picture.right, picture.bottom] * 2)
     whole = float((box[2] - box[0]) * (box[3] - box[1]))
     inside = float(max(0.0, cut[2] - cut[0]) * max(0.0, cut[3] - cut[1])) / max(whole, 1e-6)
     if inside < _LEAST_SHARE or cut[3] - cut[1] < _LEAST_HEIGHT:
@@ -137,10 +139,9 @@ def _expose(view: View, linear: Linear) -> Picture:
     return to_picture(view.electronics.expose(linear))
 
 
-def _groups(view: View, present: Sequence[tuple[int, Actor]]) -> list[tuple[Region, list[tuple[int, Actor]]]]:
+def _groups(present: Sequence[tuple[int, Staged]]) -> list[tuple[Region, list[tuple[int, Staged]]]]:
     """People whose surroundings overlap are drawn together."""
-    groups = [(extent(view, actor), [(index, actor)]) for index, actor in present]
-    groups = [group for group in groups if not group[0].empty]
+    groups = [(staged.extent, [(index, staged)]) for index, staged in present if not staged.extent.empty]
     merged = True
     while merged:
         merged = False
@@ -169,7 +170,7 @@ def _encoder(path: Path, view: View, rate: Fraction) -> Iterator[Callable[[Pictu
         stream.codec_context.thread_count = 1  # the same bytes on any number of cores
         stream.options = {
             "crf": str(view.electronics.crf),
-            "preset": "veryfast",
+            "preset": "ultrafast",
             "g": str(max(1, round(_KEY_FRAME_S * rate))),
         }
 

@@ -16,7 +16,7 @@ from reid.people.camera import Camera, aimed
 from reid.people.figure import Figure, build_figure
 from reid.people.outfits import Outfit
 from reid.people.persons import Person
-from reid.people.render import Actor, Region, body_box, draw, stand
+from reid.people.render import Actor, Region, body_box, draw, stage, stand
 from reid.people.view import View, make_view, with_camera
 
 PHOTO_KINDS = ("phone", "cctv", "upper")
@@ -66,7 +66,9 @@ def _snapshot(figure: Figure, kind: str, rng: np.random.Generator) -> Picture:
     posed = figure.pose(float(rng.random()), 1.0, float(rng.normal(0, 0.12)))
     actor = stand(figure, at, facing, posed)
     region = Region(0, 0, width, height)
-    return view.electronics.capture(view.electronics.expose(draw(view, [actor], region).picture), rng)
+    return view.electronics.capture(
+        view.electronics.expose(draw(view, [stage(view, actor)], region).picture), rng
+    )
 
 
 def _still(figure: Figure, rng: np.random.Generator) -> Picture:
@@ -82,7 +84,7 @@ def _still(figure: Figure, rng: np.random.Generator) -> Picture:
             box + np.array([-margin, -margin, margin, margin]), 0, [view.camera.width, view.camera.height] * 2
         )
         region = Region(*wide.astype(int).tolist())
-        drawing = draw(view, [actor], region)
+        drawing = draw(view, [stage(view, actor)], region)
         if drawing.visible[0] > 0.9:
             return view.electronics.capture(view.electronics.expose(drawing.picture), rng)
     return _snapshot(figure, "phone", rng)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,9 @@ Linear = NDArray[np.float32]
 _SHADOW_PIXELS = 128
 _SHADOW_M = 2.7  # side of the square around a person that the shadow map covers
 _SHADOW_BIAS_M = 0.035
-_SMALL_PIXELS = 200  # people smaller than this are drawn at twice the size and averaged
+_IN_FRONT_M = 0.3  # nearer people have no box
+_SMALL_PIXELS = 130  # people smaller than this are drawn at twice the size and averaged
+_CREASES_PIXELS = 220  # small creases of cloth cannot be seen on people smaller than this
 
 
 class Region(NamedTuple):
@@ -45,9 +48,16 @@ class Region(NamedTuple):
         """For indexing a picture."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    def within(self, other: Region) -> Region:
+        """The part inside `other`; empty regions stay empty."""
+        left, top = max(other.left, self.left), max(other.top, self.top)
+        return Region(
+            left, top, max(left, min(other.right, self.right)), max(top, min(other.bottom, self.bottom))
+        )
+
     def clipped(self, width: int, height: int) -> Region:
         """The part inside a picture of this size."""
-        return Region(max(0, self.left), max(0, self.top), min(width, self.right), min(height, self.bottom))
+        return self.within(Region(0, 0, width, height))
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class Actor:
     vertices: Vertices
     heading: float
 
-    @property
+    @cached_property
     def place(self) -> NDArray[np.float32]:
         """(3,) the middle of the person."""
         return np.asarray(self.vertices[self.figure.worn].mean(axis=0), np.float32)
@@ -86,32 +96,81 @@ def body_box(camera: Camera, actor: Actor) -> NDArray[np.float32] | None:
 
     None when the person is not wholly in front of the camera.
     """
-    points = camera.project(actor.vertices[actor.figure.worn])
-    if float(points[:, 2].min()) < 0.3:
+    return _box(camera.project(actor.vertices[actor.figure.worn]))
+
+
+def _box(points: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    if float(points[:, 2].min()) < _IN_FRONT_M:
         return None
-    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    return np.asarray([*low, *high], np.float32)
+    return np.concatenate([points[:, :2].min(axis=0), points[:, :2].max(axis=0)])
 
 
-def extent(view: View, actor: Actor) -> Region:
-    """Where the person, what they carry and their shadow may change the picture."""
+@dataclass(frozen=True)
+class Staged:
+    """An actor before a camera, ready to be drawn.
+
+    Attributes:
+        actor, light: who, in what light.
+        points: (V, 3) float32 pixels of the whole picture, and depth.
+        box: see `body_box`.
+        extent: where the person, what they carry and their shadow may change the picture.
+        shadow: (S, S) float32 distances from the light's plane; frame: where it lies, see `shadow_share`.
+    """
+
+    actor: Actor
+    light: LocalLight
+    points: NDArray[np.float32]
+    box: NDArray[np.float32] | None
+    extent: Region
+    shadow: NDArray[np.float32]
+    frame: NDArray[np.float32]
+
+    @property
+    def tall(self) -> float:
+        """Height of the body in the picture, pixels."""
+        return 0.0 if self.box is None else float(self.box[3] - self.box[1])
+
+
+def stage(view: View, actor: Actor) -> Staged:
+    """Place the actor before the view's camera and in its light."""
     light = view.light.at(actor.place)
-    low = actor.vertices[:, 2:3]
-    reach = [actor.vertices]
+    points = view.camera.project(actor.vertices)
+    shadow, frame = _shadow_map(actor, light)
+    box = _box(points[actor.figure.worn])
+    return Staged(actor, light, points, box, _extent(view, actor, light, points), shadow, frame)
+
+
+def _extent(view: View, actor: Actor, light: LocalLight, points: NDArray[np.float32]) -> Region:
+    around = np.array([[dx, dy, 0] for dx in (-0.7, 0.7) for dy in (-0.7, 0.7)], np.float32)
+    ground = [around + actor.place * np.array([1, 1, 0], np.float32)]
     if light.hardness > 0:
-        thrown = actor.vertices[::20] - low[::20] / max(float(light.direction[2]), 0.25) * light.direction
-        reach.append(np.asarray(thrown, np.float32))
-    feet = actor.place[:2]
-    around = np.array([[dx, dy] for dx in (-0.7, 0.7) for dy in (-0.7, 0.7)], np.float32) + feet
-    reach.append(np.column_stack([around, np.zeros(4, np.float32)]))
-    points = view.camera.project(np.concatenate(reach).astype(np.float32))
-    points = points[points[:, 2] > 0.3]
-    if not len(points):
+        upper = actor.vertices[::20]
+        ground.append(upper - upper[:, 2:3] / max(float(light.direction[2]), 0.25) * light.direction)
+    reach = np.concatenate([points, view.camera.project(np.concatenate(ground))])
+    reach = reach[reach[:, 2] > _IN_FRONT_M]
+    if not len(reach):
         return Region(0, 0, 0, 0)
-    low_xy, high_xy = np.floor(points[:, :2].min(axis=0)) - 4, np.ceil(points[:, :2].max(axis=0)) + 4
-    size = np.array([view.camera.width, view.camera.height])
-    low_xy, high_xy = np.clip(low_xy, -1, size), np.clip(high_xy, -1, size)
-    return Region(*low_xy.astype(int).tolist(), *high_xy.astype(int).tolist()).clipped(*size.tolist())
+    size = (view.camera.width, view.camera.height)
+    low = np.clip(np.floor(reach[:, :2].min(axis=0)) - 4, -1, size).astype(int).tolist()
+    high = np.clip(np.ceil(reach[:, :2].max(axis=0)) + 4, -1, size).astype(int).tolist()
+    return Region(*low, *high).clipped(*size)
+
+
+def _shadow_map(actor: Actor, light: LocalLight) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Distances from the light's plane to the person, and where that map lies."""
+    forward = -light.direction.astype(float)
+    side = np.cross([0, 0, 1.0], -forward)
+    side /= np.linalg.norm(side) + 1e-9
+    scale, middle = _SHADOW_PIXELS / _SHADOW_M, _SHADOW_PIXELS / 2
+    axes = np.stack([side, np.cross(-forward, side), forward])
+    frame = np.concatenate([axes, actor.place[None], [[scale, _SHADOW_BIAS_M, 0]]]).astype(np.float32)
+    shadow = np.full((_SHADOW_PIXELS, _SHADOW_PIXELS), 1e9, np.float32)
+    if light.hardness > 0:
+        seen = (actor.vertices - actor.place) @ frame[:3].T
+        placed = np.asarray(seen * (scale, scale, 1) + (middle, middle, 10), np.float32)
+        triangle, corners = np.empty(shadow.shape, np.int32), np.empty((*shadow.shape, 2), np.float32)
+        rasterise(placed, actor.figure.faces, shadow, triangle, corners)
+    return shadow, frame
 
 
 @dataclass(frozen=True)
@@ -128,44 +187,30 @@ class Drawing:
     visible: NDArray[np.float32]
 
 
-def draw(view: View, actors: Sequence[Actor], region: Region) -> Drawing:
-    """Draw `actors` into `region` of the view's background."""
-    lit = [_light_up(view, actor) for actor in actors]
-    fine = 2 if max((one.tall for one in lit), default=0) < _SMALL_PIXELS else 1
+def draw(view: View, staged: Sequence[Staged], region: Region) -> Drawing:
+    """Draw people into `region` of the view's background."""
+    fine = 2 if max((one.tall for one in staged), default=0) < _SMALL_PIXELS else 1
     picture = view.background[region.slices].copy()
     depth = np.ascontiguousarray(view.depth[region.slices])
-    for one in lit:
-        _throw(view.camera, picture, depth, region, one)
+    for one in staged:
+        own = one.extent.within(region)
+        down, right = own.top - region.top, own.left - region.left
+        part = (slice(down, down + own.bottom - own.top), slice(right, right + own.right - own.left))
+        _throw(view.camera, picture[part], depth[part], own, one)
     canvas = _Canvas(
         picture.repeat(fine, 0).repeat(fine, 1), depth.repeat(fine, 0).repeat(fine, 1),
         np.full((depth.shape[0] * fine, depth.shape[1] * fine), -1, np.int16), region, fine,
     )  # fmt: skip
-    whole = np.array([_paint(view.camera, canvas, one, index) for index, one in enumerate(lit)], np.float32)
-    seen = np.bincount(canvas.owner[canvas.owner >= 0], minlength=len(actors))
+    whole = np.array(
+        [_paint(view.camera, canvas, one, index) for index, one in enumerate(staged)], np.float32
+    )
+    seen = np.bincount(canvas.owner[canvas.owner >= 0], minlength=len(staged))
     drawn = canvas.picture
     if fine == 2:
         drawn = 0.25 * (drawn[::2, ::2] + drawn[1::2, ::2] + drawn[::2, 1::2] + drawn[1::2, 1::2])
     if view.veil is not None:
         drawn = drawn + view.veil[region.slices]
     return Drawing(drawn, np.asarray(seen / np.maximum(whole, 1), np.float32))
-
-
-@dataclass(frozen=True)
-class _Lit:
-    """An actor ready to be drawn.
-
-    Attributes:
-        actor, light: who, in what light.
-        points: (V, 3) float32 pixels of the whole picture, and depth. tall: pixels.
-        shadow: (S, S) float32 distances from the light's plane; frame: where it lies, see `shadow_share`.
-    """
-
-    actor: Actor
-    light: LocalLight
-    points: NDArray[np.float32]
-    tall: float
-    shadow: NDArray[np.float32]
-    frame: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -179,26 +224,7 @@ class _Canvas:
     fine: int
 
 
-def _light_up(view: View, actor: Actor) -> _Lit:
-    """Project the actor and look at it from the light."""
-    light = view.light.at(actor.place)
-    points = view.camera.project(actor.vertices)
-    forward = -light.direction.astype(float)
-    side = np.cross([0, 0, 1.0], -forward)
-    side /= np.linalg.norm(side) + 1e-9
-    scale, middle = _SHADOW_PIXELS / _SHADOW_M, _SHADOW_PIXELS / 2
-    axes = np.stack([side, np.cross(-forward, side), forward])
-    frame = np.concatenate([axes, actor.place[None], [[scale, _SHADOW_BIAS_M, 0]]]).astype(np.float32)
-    shadow = np.full((_SHADOW_PIXELS, _SHADOW_PIXELS), 1e9, np.float32)
-    if light.hardness > 0:
-        seen = (actor.vertices - actor.place) @ frame[:3].T
-        placed = np.asarray(seen * (scale, scale, 1) + (middle, middle, 10), np.float32)
-        triangle, corners = np.empty(shadow.shape, np.int32), np.empty((*shadow.shape, 2), np.float32)
-        rasterise(placed, actor.figure.faces, shadow, triangle, corners)
-    return _Lit(actor, light, points, float(np.ptp(points[actor.figure.worn, 1])), shadow, frame)
-
-
-def _throw(camera: Camera, picture: Linear, depth: NDArray[np.float32], region: Region, lit: _Lit) -> None:
+def _throw(camera: Camera, picture: Linear, depth: NDArray[np.float32], region: Region, lit: Staged) -> None:
     """Darken the background where this person keeps the light away."""
     light, actor = lit.light, lit.actor
     direct = light.colour * max(float(light.direction[2]), 0.0)
@@ -212,7 +238,7 @@ def _throw(camera: Camera, picture: Linear, depth: NDArray[np.float32], region: 
     )  # fmt: skip
 
 
-def _paint(camera: Camera, canvas: _Canvas, lit: _Lit, index: int) -> int:
+def _paint(camera: Camera, canvas: _Canvas, lit: Staged, index: int) -> int:
     """Draw one person where nothing nearer is; returns the size of the whole silhouette, pixels."""
     points = lit.points * np.array([canvas.fine, canvas.fine, 1], np.float32)
     points[:, :2] -= np.array([canvas.region.left, canvas.region.top], np.float32) * canvas.fine
@@ -237,7 +263,7 @@ def _paint(camera: Camera, canvas: _Canvas, lit: _Lit, index: int) -> int:
     shade(
         triangle, corners, visible, figure.faces, vertices, vertex_normals(vertices, figure.faces),
         figure.attributes, figure.kinds, figure.tailoring.cloths, figure.tailoring.cut, rows, light.hardness,
-        lit.shadow, lit.frame, painted,
+        lit.shadow, lit.frame, 1 if lit.tall < _CREASES_PIXELS else 2, painted,
     )  # fmt: skip
     canvas.picture[part][visible] = painted[visible]
     canvas.depth[part][visible] = own[visible]

@@ -33,17 +33,10 @@ I32 = NDArray[np.int32]
 ARM, HEAD, HAND, FOOT = 3, 4, 5, 6
 ATTRIBUTES = 7
 QUILTED = 13
+_STEP = 0.25  # of a cell of noise, over which a fold's slope is taken
 
 # Rows of the light table, each a vector of three.
 DIRECTION, COLOUR, SKY, GROUND, EYE = range(5)
-
-
-@compiled
-def fold(x: float, y: float, z: float, size: float) -> float:
-    """Height of the cloth's folds: noise, drawn out downwards, warped so that it does not look like noise."""
-    px, py, pz = x * size, y * size, z * size * 0.6
-    px += 1.3 * noise(px * 0.6, py * 0.6, pz * 0.6 + 9)
-    return noise(px, py, pz)
 
 
 @compiled
@@ -75,7 +68,7 @@ def shadow_share(x: float, y: float, z: float, shadow: F32, frame: F32) -> float
 def shade(
     triangle: I32, corners: F32, visible: NDArray[np.bool_], faces: I32, vertices: F32, normals: F32,
     attributes: F32, kinds: I32, cloths: F32, cut: F32, light: F32, hardness: float, shadow: F32, frame: F32,
-    out: F32,
+    octaves: int, out: F32,
 ) -> None:  # fmt: skip
     """Colour every visible pixel of one person.
 
@@ -89,6 +82,7 @@ def shade(
         light: (5, 3), see the row names above.
         hardness: 0..1, how much of the main light comes from one point.
         shadow, frame: see `shadow_share`.
+        octaves: 1 for large folds only, 2 for small creases too.
         out: (H, W, 3) linear RGB, written.
     """
     height, width = triangle.shape
@@ -137,14 +131,15 @@ def shade(
                 px, py, pz = x + cloth[SHIFT_X], y + cloth[SHIFT_Y], z + cloth[SHIFT_Z]
                 if made_of == HAIR:
                     py, pz = py * 2.5, pz * 0.3
-                step = 0.015
-                for octave in range(2):
+                for octave in range(octaves):  # folds: noise, drawn out downwards, warped sideways
                     size = 14.0 if octave == 0 else 34.0
-                    reach = cloth[WRINKLE] * (0.75 if octave == 0 else 0.4)
-                    at = fold(px, py, pz, size)
-                    nx -= reach * (fold(px + step, py, pz, size) - at) / (step * size) * 2.0
-                    ny -= reach * (fold(px, py + step, pz, size) - at) / (step * size) * 2.0
-                    nz -= reach * (fold(px, py, pz + step, size) - at) / (step * size) * 2.0
+                    reach = cloth[WRINKLE] * (1.5 if octave == 0 else 0.8) / _STEP
+                    fx, fy, fz = px * size, py * size, pz * size * 0.6
+                    fx += 1.3 * noise(fx * 0.6, fy * 0.6, fz * 0.6 + 9)
+                    at = noise(fx, fy, fz)
+                    nx -= reach * (noise(fx + _STEP, fy, fz) - at)
+                    ny -= reach * (noise(fx, fy + _STEP, fz) - at)
+                    nz -= reach * (noise(fx, fy, fz + _STEP) - at) * 0.6
                     closed *= 1 - 0.35 * cloth[WRINKLE] * (1 - at)
             if int(cloth[PATTERN]) == QUILTED:
                 seam = z * cloth[SCALE] if arm < 0.03 else arm * cloth[SCALE] * 0.6

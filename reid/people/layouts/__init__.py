@@ -1,0 +1,25 @@
+"""Layouts: from a seed to a place with everything in it."""
+
+from __future__ import annotations
+
+from reid.errors import UnknownNameError
+from reid.people.layouts.site import Site
+from reid.people.layouts.street import crossing, street
+from reid.people.scene import PLACES, Scene
+
+_LAYOUTS = {"street": street, "crossing": crossing}
+
+
+def check_place(place: str) -> None:
+    """Refuse a place nobody knows.
+
+    Raises:
+        UnknownNameError: not one of `PLACES`.
+    """
+    if place not in PLACES:
+        raise UnknownNameError("place", place, PLACES)
+
+
+def lay_out(place: str, site: Site) -> Scene:
+    """Build a place on an empty site."""
+    return _LAYOUTS[place](site)
