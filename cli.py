@@ -12,7 +12,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from indexer.indexing import IndexReport
     from indexer.settings import Settings
     from indexer.shard.files import ArchiveFiles
+    from reid.evaluation import Evaluation
+    from reid.labelled import Skipped
     from search.query import Box, Query
     from search.sightings import SearchResult
 
@@ -293,6 +296,36 @@ def demo(
     return 0 if found and not report.failed else 1
 
 
+@app.command("eval")
+@_command
+def evaluate(
+    folder: Annotated[
+        Path, typer.Argument(help="Holds manifest.csv (file,person_id,camera_id[,condition]) and pictures.")
+    ],
+    model: Annotated[str | None, typer.Option(help="An embedder. [default: that of reid.toml]")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Measure how well an embedder finds people again in another camera, on pictures you labelled."""
+    from reid.embedder import load_embedder
+    from reid.evaluation import evaluate as measured
+    from reid.labelled import embed_folder, read_folder
+
+    archive = _archive(home)
+    labelled = read_folder(folder)
+    embedder = load_embedder(model or _settings(archive)[0].embedder, archive.models)
+    with _shown_progress("embedding") as progress:
+        vectors, skipped = embed_folder(labelled, embedder, progress)
+    evaluation = measured(vectors)
+    if as_json:
+        lines = [vars(skip) for skip in skipped]
+        spec = embedder.spec
+        _print_json({"model": spec.name, "sha256": spec.sha256, **evaluation.to_json(), "skipped": lines})
+    else:
+        _print_evaluation(embedder.spec.name, evaluation, skipped)
+    return 1 if any(skip.reason != "duplicate" for skip in skipped) else 0
+
+
 @models_app.command("list")
 @_command
 def models_list(home: Home = None, as_json: Json = False) -> None:
@@ -511,6 +544,32 @@ def _write_report(path: Path, result: SearchResult, table: Districts) -> None:
 
     write_file(path.absolute(), to_html(result, table).encode(errors="replace"))
     _say(f"report written to {path}")
+
+
+def _print_evaluation(name: str, evaluation: Evaluation, skipped: Sequence[Skipped]) -> None:
+    from reid.evaluation_text import (
+        FIGURES_HEADER,
+        SCORES_HEADER,
+        closing_lines,
+        figures_rows,
+        scores_rows,
+    )
+
+    _print_table([name, *FIGURES_HEADER[1:]], figures_rows(evaluation))
+    _print_table(SCORES_HEADER, scores_rows(evaluation.plain.histogram))
+    for line in closing_lines(evaluation, skipped):
+        _console().print(line)
+
+
+@contextmanager
+def _shown_progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print_table(header: list[str], rows: list[list[str]]) -> None:

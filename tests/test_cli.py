@@ -251,7 +251,7 @@ def test_the_readme_names_every_command_and_setting() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     for command in cli.app.registered_commands:
         assert command.callback is not None
-        assert f"`reid {command.callback.__name__}" in readme
+        assert f"`reid {command.name or command.callback.__name__}" in readme
     for name, group in (("models", cli.models_app), ("cameras", cli.cameras_app)):
         for command in group.registered_commands:
             assert f"`reid {name} {command.name}" in readme
