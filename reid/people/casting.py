@@ -167,7 +167,7 @@ def _light_table(light: Light, rain: float) -> F32:
 
 def _lamp_table(light: Light) -> F32:
     """(L, columns) the lamps as `kernels.raycast` reads them."""
-    rows = [[*lamp.position, *lamp.colour, *lamp.axis, lamp.focus] for lamp in light.lamps]
+    rows = [[*lamp.position, *lamp.colour, *lamp.axis, lamp.focus, lamp.squared_reach] for lamp in light.lamps]
     return np.array(rows, np.float32).reshape(-1, raycast.LAMP_COLUMNS)
 
 

@@ -21,6 +21,8 @@ F32 = NDArray[np.float32]
 LIGHTS = ("sun", "overcast", "dusk", "night", "infrared", "indoor")
 """`infrared` is a night in which the camera sees grey by its own lamp."""
 
+_FAINTEST = 0.012
+
 DARK = frozenset({"night", "infrared"})
 
 
@@ -57,12 +59,18 @@ class Lamp:
     axis: F32
     focus: float
 
+    @property
+    def squared_reach(self) -> float:
+        """Square of the metres beyond which the lamp does not count."""
+        return float(self.colour.max()) / _FAINTEST
+
     def at(self, position: NDArray[np.floating]) -> tuple[F32, F32]:
         """Direction towards the lamp and its light on a surface that faces it, (3,) float32 each."""
         way = self.position - np.asarray(position, np.float32)
         squared = float(way @ way) + 0.25
         direction = way / math.sqrt(squared)
         spread = max(0.0, -float(direction @ self.axis)) ** self.focus
+        spread *= max(0.0, 1 - squared / self.squared_reach) ** 2
         return direction.astype(np.float32), (self.colour * (spread / squared)).astype(np.float32)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.people.kernels.compile import compiled
-from reid.people.kernels.noise import lattice, noise
-from reid.people.kernels.patterns import Surface, clamp, goods, grain, inside, letters, line, mix
+from reid.people.kernels.noise import lattice
+from reid.people.kernels.patterns import Surface, clamp, flat_noise, goods, grain, inside, letters, line, mix
 from reid.people.kernels.solids import BLUE, BLUE2, GREEN, GREEN2, HALF_X, P0, P1, RED, RED2, SEED
 
 F32 = NDArray[np.float32]
@@ -48,7 +48,7 @@ def facade(s: F32, u: float, v: float, lod: float, night: float) -> Surface:
     wide, tall = (1 - 2 * left) * s[P1], (high - low) * s[P0]
     frame = max(line(across * wide, wide / halves, 0.07, lod), line(up * tall + 0.03, tall, 0.08, lod))
     chance = lattice(i, j, seed)
-    curtain = 0.02 + 0.03 * noise(u * 1.7, v * 1.3, s[SEED])
+    curtain = 0.02 + 0.03 * flat_noise(u * 1.7, v * 1.3, int(s[SEED]))
     if chance < 0.45:  # blinds or curtains down to some height
         drawn = inside(up, 1 - 0.9 * lattice(i, j, seed + 7), 2.0, 0.03)
         curtain = mix(curtain, 0.22 + 0.12 * lattice(i, j, seed + 9), drawn)
@@ -87,10 +87,10 @@ def shop_front(s: F32, u: float, v: float, high: float, lod: float, night: float
     if mullion > 0.5:
         k = 0.06 + 0.4 * (lattice(number, seed, 4) > 0.5)
         return k, k, k * 1.02, 0.2, 0.0, 0.0, 0.0
-    depth_u, depth_v = u * 0.8 + 0.3 * noise(u * 0.7, v * 0.5, s[SEED]), v
+    depth_u, depth_v = u * 0.8 + 0.3 * flat_noise(u * 0.7, v * 0.5, int(s[SEED])), v
     red, green, blue = goods(depth_u * 0.5, depth_v / 0.5 - math.floor(depth_v / 0.5), seed + number, lod)
     low = 0.8 + 0.5 * lattice(number, seed, 6)
-    filled = inside(v, 0.1, low + 0.9, 0.1) * (0.3 + 0.7 * noise(u * 0.9, v * 0.8, s[SEED] + 4))
+    filled = inside(v, 0.1, low + 0.9, 0.1) * (0.3 + 0.7 * flat_noise(u * 0.9, v * 0.8, int(s[SEED] + 4)))
     film = inside(v, 1.0, 1.35, lod) * (kind > 0.55)  # frosted band or lettering on the pane
     if film > 0:
         film *= 0.35 + 0.65 * letters(along / 0.3, (v - 1.0) / 0.35, seed + number, lod / 0.3)
@@ -193,7 +193,7 @@ def poster(s: F32, u: float, v: float, high: float, lod: float, night: float) ->
         return s[RED], s[GREEN], s[BLUE], 0.2, 0.0, 0.0, 0.0
     base = 0.15 + 0.45 * lattice(number, seed, 1)
     warm = 0.5 * (lattice(number, seed, 2) - 0.5)
-    shape = noise(u * 2.2 + seed, v * 1.6, number * 3.7)
+    shape = flat_noise(u * 2.2 + seed, v * 1.6, int(number * 3.7))
     k = base * (0.5 + shape)
     red, green, blue = k * (1 + warm), k * (0.95 + 0.2 * (lattice(number, seed, 3) - 0.5)), k * (1 - warm)
     top = 0.6 + 0.3 * lattice(number, seed, 4)

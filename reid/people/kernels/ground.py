@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.people.kernels.compile import compiled
-from reid.people.kernels.noise import lattice, noise
-from reid.people.kernels.patterns import Surface, clamp, grain, inside, line, mix
+from reid.people.kernels.noise import lattice
+from reid.people.kernels.patterns import Surface, clamp, flat_noise, grain, inside, line, mix
 
 F32 = NDArray[np.float32]
 
@@ -35,8 +35,8 @@ def asphalt(z: F32, u: float, v: float, lod: float) -> Surface:
     fine = grain(u, v, seed, 0.025, lod)
     track = 0.5 + 0.5 * math.cos(u * 3.6)
     k = 0.8 + 0.22 * broad + 0.12 * middle + 0.25 * (fine - 0.5) + 0.05 * track
-    warped = u + 1.2 * noise(u * 0.3, v * 0.3, seed)
-    crack = abs(noise(warped * 0.45, v * 0.45, seed + 9) - 0.5)
+    warped = u + 1.2 * flat_noise(u * 0.3, v * 0.3, int(seed))
+    crack = abs(flat_noise(warped * 0.45, v * 0.45, int(seed + 9)) - 0.5)
     k *= 1 - 0.3 * clamp((0.006 - crack) / 0.006) * clamp(1.2 - lod / 0.04)
     return z[RED] * k, z[GREEN] * k, z[BLUE] * k, 0.04, 0.0, 0.0, 0.0
 
@@ -187,7 +187,7 @@ def ground_surface(zones: F32, x: float, y: float, lod: float) -> Surface:
             continue
         outside = math.hypot(max(qx, 0.0), max(qy, 0.0)) + min(max(qx, qy), 0.0) - z[ROUND]
         if z[FRAY] > 0:
-            outside += z[FRAY] * (noise(x * 2.5, y * 2.5, z[SEED]) + 0.5 * noise(x * 9, y * 9, z[SEED]) - 0.75)
+            outside += z[FRAY] * (flat_noise(x * 2.5, y * 2.5, int(z[SEED])) + 0.5 * flat_noise(x * 9, y * 9, int(z[SEED])) - 0.75)
         cover = clamp(0.5 - outside / max(lod, 0.004))
         if cover <= 0:
             continue

@@ -38,8 +38,29 @@ def line(x: float, period: float, width: float, lod: float) -> float:
 
 
 @compiled
-def grain(x: float, y: float, z: float, size: float, lod: float) -> float:
-    """Noise of blots `size` large, 0..1 around 0.5; flat where a pixel covers more."""
+def flat_noise(x: float, y: float, layer: int) -> float:
+    """Value noise in [0, 1] on a plane; `layer` chooses which."""
+    fx, fy = math.floor(x), math.floor(y)
+    i, j = int(fx), int(fy)
+    tx, ty = x - fx, y - fy
+    tx, ty = tx * tx * (3 - 2 * tx), ty * ty * (3 - 2 * ty)
+    a = mix(lattice(i, j, layer), lattice(i + 1, j, layer), tx)
+    b = mix(lattice(i, j + 1, layer), lattice(i + 1, j + 1, layer), tx)
+    return a + (b - a) * ty
+
+
+@compiled
+def grain(x: float, y: float, layer: float, size: float, lod: float) -> float:
+    """Noise of blots `size` large on a plane, 0..1 around 0.5; flat where a pixel covers more."""
+    fade = clamp(1.6 - lod / size * 1.6)
+    if fade <= 0:
+        return 0.5
+    return 0.5 + (flat_noise(x / size, y / size, int(layer * 7)) - 0.5) * fade
+
+
+@compiled
+def lump(x: float, y: float, z: float, size: float, lod: float) -> float:
+    """`grain` in space."""
     fade = clamp(1.6 - lod / size * 1.6)
     if fade <= 0:
         return 0.5

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from reid.people.kernels.compile import compiled
 from reid.people.kernels.ground import ground_surface
-from reid.people.kernels.noise import lattice, noise
-from reid.people.kernels.patterns import Surface, clamp
+from reid.people.kernels.noise import lattice
+from reid.people.kernels.patterns import Surface, clamp, flat_noise, mix
 from reid.people.kernels.solids import (
     BOTTOM,
     BOX,
@@ -22,13 +22,13 @@ from reid.people.kernels.solids import (
     ELLIPSOID,
     FAR,
     HALF_X,
+    KIND,
     MATERIAL,
     SIN,
     TOP,
     WITH_HOLES,
     X,
     Y,
-    KIND,
     meet,
     normal_of,
 )
@@ -44,9 +44,9 @@ GROUND, SKY = -1, -2  # in place of a solid's number
 DIRECTION, COLOUR, AMBIENT, BOUNCE, ZENITH, HORIZON, NUMBERS = range(7)
 # Entries of its last row.
 HAZE, NIGHT, WET = range(3)
-# Columns of the lamp table: place, colour, axis, then this.
-FOCUS = 9
-LAMP_COLUMNS = 10
+# Columns of the lamp table: place, colour, axis, then exponent and squared reach.
+FOCUS, REACH = 9, 10
+LAMP_COLUMNS = 11
 
 
 @compiled
@@ -168,7 +168,7 @@ def sky(dx: float, dy: float, dz: float, light: F32) -> tuple[float, float, floa
     """Radiance of the sky: haze at the horizon, thin clouds."""
     up = clamp(dz * 2.2)
     flat = 1.0 / (max(dz, 0.0) + 0.25)
-    cloud = 0.6 * noise(dx * flat * 1.5, dy * flat * 1.5, 3.0) + 0.4 * noise(dx * flat * 4, dy * flat * 4, 8.0)
+    cloud = 0.6 * flat_noise(dx * flat * 1.5, dy * flat * 1.5, 3) + 0.4 * flat_noise(dx * flat * 4, dy * flat * 4, 8)
     k = clamp(cloud * 2.4 - 0.9) * 0.6
     red = light[HORIZON, 0] + (light[ZENITH, 0] - light[HORIZON, 0]) * up
     green = light[HORIZON, 1] + (light[ZENITH, 1] - light[HORIZON, 1]) * up
@@ -253,6 +253,9 @@ def lit(
     for k in range(lamps.shape[0]):
         wx, wy, wz = lamps[k, 0] - px, lamps[k, 1] - py, lamps[k, 2] - pz
         squared = wx * wx + wy * wy + wz * wz + 0.25
+        window = 1 - squared / lamps[k, REACH]
+        if window <= 0:
+            continue
         away = math.sqrt(squared)
         wx, wy, wz = wx / away, wy / away, wz / away
         facing = nx * wx + ny * wy + nz * wz
@@ -261,7 +264,7 @@ def lit(
         spread = -(wx * lamps[k, 6] + wy * lamps[k, 7] + wz * lamps[k, 8])
         if spread <= 0:
             continue
-        strength = spread ** lamps[k, FOCUS] / squared
+        strength = spread ** lamps[k, FOCUS] / squared * window * window
         bounced = 0.1 * strength * open_sky
         share = strength * max(0.0, facing)
         if shadows and facing > 0 and share * lamps[k, 4] > 0.02:
@@ -313,20 +316,26 @@ def radiance(
     wet = light[NUMBERS, WET] if nz > 0.7 and z < 0.5 else 0.0
     damp = 1 - 0.45 * wet
     red, green, blue = made[0] * red * damp + made[4], made[1] * green * damp + made[5], made[2] * blue * damp + made[6]
-    puddle = wet * (0.35 + 0.65 * clamp(noise(x * 0.8, y * 0.8, 4.4) * 3 - 1.2)) if wet > 0 else 0.0
+    puddle = wet * (0.35 + 0.65 * clamp(flat_noise(x * 0.8, y * 0.8, 4) * 3 - 1.2)) if wet > 0 else 0.0
     gloss = max(made[3], 0.8 * puddle)
     if gloss > 0.09:
         facing = -(ux * nx + uy * ny + uz * nz)
         share = gloss * (0.05 + 0.95 * (1 - clamp(facing)) ** 4.0)
         rough = 0.03 * (1 - gloss)
         mx = ux + 2 * facing * nx + rough * (jitter - 0.5)
-        my = uy + 2 * facing * ny + rough * (noise(x * 40, y * 40, z * 40) - 0.5)
+        my = uy + 2 * facing * ny + rough * (lattice(int(x * 200), int(y * 200), int(z * 200)) - 0.5)
         mz = uz + 2 * facing * nz
         if share > 0.012:
-            r, g, b = mirrored(
-                solids, zones, starts, members, grid, light, lamps, contact, x + nx * 0.03, y + ny * 0.03, z + nz * 0.03,
-                mx, my, mz, lod,
-            )  # fmt: skip
+            if share > 0.07:
+                r, g, b = mirrored(
+                    solids, zones, starts, members, grid, light, lamps, contact, x + nx * 0.03, y + ny * 0.03, z + nz * 0.03,
+                    mx, my, mz, lod,
+                )  # fmt: skip
+            else:  # too faint to follow: sky above, the dark street below
+                k = clamp(mz * 3 + 0.3)
+                r = mix(light[AMBIENT, 0] * 0.15, light[HORIZON, 0], k)
+                g = mix(light[AMBIENT, 1] * 0.15, light[HORIZON, 1], k)
+                b = mix(light[AMBIENT, 2] * 0.15, light[HORIZON, 2], k)
             red, green, blue = red * (1 - share) + r * share, green * (1 - share) + g * share, blue * (1 - share) + b * share
     haze = 1 - math.exp(-light[NUMBERS, HAZE] * t * length)
     return (

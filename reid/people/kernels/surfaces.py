@@ -12,9 +12,24 @@ from numpy.typing import NDArray
 
 from reid.people.kernels.compile import compiled
 from reid.people.kernels.fronts import facade, poster, shelf, shop_front, sign, vending
-from reid.people.kernels.noise import lattice, noise
-from reid.people.kernels.patterns import Surface, clamp, grain, inside, line, mix
-from reid.people.kernels.solids import BLUE, BLUE2, FENCE, GREEN, GREEN2, HALF_X, HALF_Y, P0, P1, RED, RED2, SEED, SHRINK_X, WITH_HOLES
+from reid.people.kernels.noise import lattice
+from reid.people.kernels.patterns import Surface, clamp, flat_noise, grain, inside, line, lump, mix
+from reid.people.kernels.solids import (
+    BLUE,
+    BLUE2,
+    FENCE,
+    GREEN,
+    GREEN2,
+    HALF_X,
+    HALF_Y,
+    P0,
+    P1,
+    RED,
+    RED2,
+    SEED,
+    SHRINK_X,
+    WITH_HOLES,
+)
 
 F32 = NDArray[np.float32]
 
@@ -69,10 +84,10 @@ def shutter(s: F32, u: float, v: float, lod: float) -> Surface:
 def foliage(s: F32, x: float, y: float, z: float, lod: float) -> Surface:
     """Leaves: clumps of light and dark green."""
     seed = s[SEED]
-    clump = grain(x + seed, y, z, 0.32, lod)
-    leaf = grain(x, y + seed, z, 0.07, lod)
+    clump = lump(x + seed, y, z, 0.32, lod)
+    leaf = lump(x, y + seed, z, 0.07, lod)
     k = 0.25 + 0.85 * clump * clump + 0.75 * leaf * leaf
-    warm = 0.85 + 0.3 * grain(x, y, z + seed, 0.5, lod)
+    warm = 0.8 + 0.4 * clump
     return s[RED] * k * warm, s[GREEN] * k, s[BLUE] * k, 0.03, 0.0, 0.0, 0.0
 
 
@@ -111,7 +126,7 @@ def cabin(s: F32, face: int, x: float, y: float, z: float, high: float, lod: flo
         glass = open_sides * inside(up, 0.08, 0.88, lod)
     elif face == 4 or face == 5:
         glass = inside(abs(x), -1.0, (s[HALF_X] - s[SHRINK_X] * up) * 0.9, lod) * inside(up, 0.06, 0.9, lod)
-    seat = 0.4 + 0.6 * inside(up, -0.1, 0.45, 0.2) * noise(x * 2.0, y * 2.0, 3.0)
+    seat = 0.4 + 0.6 * inside(up, -0.1, 0.45, 0.2) * flat_noise(x * 2.0, y * 2.0, 3)
     return (
         mix(s[RED], 0.025 * seat, glass), mix(s[GREEN], 0.028 * seat, glass), mix(s[BLUE], 0.032 * seat, glass),
         mix(0.35, 0.9, glass), 0.0, 0.0, 0.0,
@@ -161,7 +176,7 @@ def ceiling(s: F32, u: float, v: float, lod: float) -> Surface:
 @compiled
 def unit(s: F32, face: int, u: float, v: float, high: float) -> Surface:
     """The outdoor unit of an air conditioner, or a meter box: a light case with a dark round grille in front."""
-    k = 0.9 + 0.1 * noise(u * 3, v * 3, s[SEED])
+    k = 0.9 + 0.1 * flat_noise(u * 3, v * 3, int(s[SEED]))
     if face >= 2 and s[P0] > 0:
         out = math.hypot(u + 0.1, v - 0.5 * high) / (0.42 * high)
         if out < 1:

@@ -61,7 +61,7 @@ class Frame:
         return self.x + cos * u - sin * v, self.y + sin * u + cos * v
 
     def local(self, x: float, y: float) -> tuple[float, float]:
-        """u and v of a world place."""
+        """U and v of a world place."""
         cos, sin, dx, dy = math.cos(self.angle), math.sin(self.angle), x - self.x, y - self.y
         v = cos * dy - sin * dx
         return cos * dx + sin * dy, -v if self.mirror else v
