@@ -21,6 +21,8 @@ F32 = NDArray[np.float32]
 
 _STEPS = 4096
 _KNEE = 0.62  # where highlights begin to be compressed
+SOFT_MARGIN = 10
+"""Pixels that lens and sharpening reach."""
 _FIELD_MARGIN = 64  # pixels by which a prepared noise field is larger than the picture
 
 
@@ -109,17 +111,15 @@ class Electronics:
         picture = images.sharpen(_bgr(small), self.sharpness)
         return images.through_jpeg(picture, self.jpeg_quality)
 
-    def film_frame(self, picture: Picture, rng: np.random.Generator) -> Picture:
-        """A frame of a clip from an exposed BGR picture: lens, sharpening and noise, fast.
+    def soften(self, picture: Picture) -> Picture:
+        """Lens and sharpening of an exposed BGR picture or of a part with `SOFT_MARGIN` pixels around it."""
+        return images.sharpen(images.blur(picture, self.blur), self.sharpness, 1.2)
 
-        The noise is cut from fields that were prepared once; H.264 does the rest.
-        """
-        frame = images.blur(picture, self.blur) if self.blur > 0.35 else picture
-        if self.sharpness > 0.15:
-            frame = images.sharpen(frame, self.sharpness, 1.0)
+    def add_noise(self, frame: Picture, rng: np.random.Generator) -> Picture:
+        """A frame of a clip with the sensor's noise, cut from fields that were prepared once; a new picture."""
         if self.noise <= 0:
-            return frame.copy() if frame is picture else frame
-        height, width = picture.shape[:2]
+            return frame.copy()
+        height, width = frame.shape[:2]
         more, less = _noise_fields(height, width, round(self.noise, 4), self.monochrome)
         top, left = (int(each) for each in rng.integers(0, _FIELD_MARGIN, 2))
         window = slice(top, top + height), slice(left, left + width)
@@ -172,8 +172,8 @@ def make_electronics(kind: str, rng: np.random.Generator, background: F32) -> El
         contrast=float(rng.uniform(0.72, 0.9) if dull else rng.uniform(0.98, 1.22)),
         black=float(rng.uniform(0.03, 0.09) if dull else rng.uniform(-0.03, 0.03)),
         noise=float(rng.uniform(0.004, 0.014)) * {"dusk": 1.7, "night": 2.2, "infrared": 1.8}.get(kind, 1.0),
-        blur=float(rng.uniform(0.7, 1.3) if dull else rng.uniform(0.3, 0.85)),
-        sharpness=float(rng.choice([0.0, rng.uniform(0.2, 0.7), rng.uniform(0.7, 1.4)], p=[0.25, 0.5, 0.25])),
+        blur=float(rng.uniform(1.5, 2.1) if dull else rng.uniform(1.1, 1.8)),
+        sharpness=float(rng.choice([0.0, rng.uniform(0.1, 0.4), rng.uniform(0.4, 0.8)], p=[0.4, 0.42, 0.18])),
         resolution=float(rng.choice([1.0, 0.75, 0.6], p=[0.65, 0.2, 0.15])),
         jpeg_quality=int(rng.integers(38, 88)),
         crf=int(rng.integers(22, 31)),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from reid.errors import InputError, storage_errors
 from reid.images import Picture, write_text
-from reid.people.electronics import to_picture
+from reid.people.electronics import SOFT_MARGIN, to_picture
 from reid.people.motion import Walk, Walker, actors_at
 from reid.people.render import Linear, Region, Staged, draw, stage
 from reid.people.view import View
@@ -99,20 +99,25 @@ def render_frames(
     rng = np.random.default_rng([seed, 10])
     walkers = [Walker(walk) for walk in walks]
     whole = Region(0, 0, view.camera.width, view.camera.height)
-    base = _expose(view, draw(view, [], whole).picture)
+    exposed = _expose(view, draw(view, [], whole).picture)
+    empty = view.electronics.soften(exposed)
     for frame in range(count):
         moment = frame / float(view.electronics.frame_rate)
         present = [(index, stage(view, actor)) for index, actor in actors_at(walkers, moment)]
-        picture = base.copy()
+        picture, sharp = empty.copy(), exposed.copy()
         boxes: list[TruthBox] = []
-        for region, group in _groups(present):
+        groups = _groups(present)
+        for region, group in groups:
             drawing = draw(view, [staged for _, staged in group], region)
-            picture[region.slices] = _expose(view, drawing.picture)
+            sharp[region.slices] = _expose(view, drawing.picture)
             for (index, staged), visible in zip(group, drawing.visible, strict=True):
                 box = truth_box(staged.box, whole, frame, walks[index].person_id, float(visible))
                 if box:
                     boxes.append(box)
-        yield frame, add_rain(view.electronics.film_frame(picture, rng), view.rain, rng), boxes
+        for region, _ in groups:
+            wide = region.grown(SOFT_MARGIN).within(whole)
+            picture[wide.slices] = view.electronics.soften(sharp[wide.slices])
+        yield frame, add_rain(view.electronics.add_noise(picture, rng), view.rain, rng), boxes
 
 
 def truth_box(

@@ -55,6 +55,10 @@ class Region(NamedTuple):
             left, top, max(left, min(other.right, self.right)), max(top, min(other.bottom, self.bottom))
         )
 
+    def grown(self, margin: int) -> Region:
+        """With `margin` more pixels on each side."""
+        return Region(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
+
     def clipped(self, width: int, height: int) -> Region:
         """The part inside a picture of this size."""
         return self.within(Region(0, 0, width, height))
