@@ -16,12 +16,13 @@ from indexer.video import open_clip
 from reid.boxes import pad
 from reid.durable import write_file
 from reid.errors import FootageError
-from reid.images import Picture, crop, decode_photo, encode_jpeg, fit_within, read_photo
+from reid.images import Picture, crop, decode_photo, encode_jpeg, fit_within, read_photo, write_text
 from search.demo.truth import Truth
 from search.sightings import SearchResult
 
 _TILE = (112, 208)  # width, height in pixels
 _EDGE = 4
+_CAPTION = 26
 _FIRST = 5
 _MOST_ROWS = 24
 _GROUND, _RIGHT, _ALIKE, _TRUTH = (40, 40, 40), (80, 180, 60), (40, 160, 240), (230, 230, 230)  # BGR
@@ -116,7 +117,7 @@ def write_failures(
     results: Mapping[int, SearchResult],
     shows: Mapping[str, int | None],
 ) -> Path | None:
-    """Draw a row for each person who is not among the first ten: photo, first five sightings, truth.
+    """Draw a row for each person of `results`: photo, first five sightings, truth.
 
     Frames: green shows the person, amber a lookalike, white the truth's best crop.
 
@@ -144,7 +145,23 @@ def _failure(truth: Truth, case: Case, result: SearchResult, shows: Mapping[str,
     while len(tiles) <= _FIRST:
         tiles.append(_tile(None, _GROUND))
     tiles.append(_tile(_true_crop(truth, case), _TRUTH))
-    return np.concatenate(tiles, axis=1)
+    row = np.concatenate(tiles, axis=1)
+    caption: Picture = np.full((_CAPTION, row.shape[1], 3), _GROUND, np.uint8)
+    write_text(caption, _caption(case), 6, 7, 11)
+    return np.concatenate([caption, row])
+
+
+def _caption(case: Case) -> str:
+    where = f"{case.best.height_px:.0f} px, {case.best.light}" if case.best else "never to be seen"
+    rank = (
+        f"first at {case.ranks[0]}"
+        if case.ranks
+        else "not in the first 50"
+        if case.tracked
+        else "never tracked"
+    )
+    clothes = ", other clothes" if case.clothes_change else ""
+    return f"{case.person}: {case.age_group}, {case.photo_kind} photo{clothes}; best passage {where}; {rank}"
 
 
 def _true_crop(truth: Truth, case: Case) -> Picture | None:

@@ -43,7 +43,8 @@ class FakeStudio:
     def film(self, path: Path, clip: ClipPlan, walks: Sequence[WalkPlan], size: tuple[int, int]) -> Filmed:
         boxes: list[Box] = []
         count = round(clip.seconds * RATE)
-        laid = [(walk, lay_walk(walk, [ROUTE], everywhere)) for walk in walks]
+        behind_first = sorted(walks, key=lambda walk: -walk.member.id)  # passers-by hide nobody
+        laid = [(walk, lay_walk(walk, [ROUTE], everywhere)) for walk in behind_first]
         with av.open(str(path), "w") as container:
             stream = container.add_stream("libx264", rate=RATE)
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv444p"

@@ -23,6 +23,7 @@ from benchmarks.city.paths import lay_walk
 from benchmarks.city.plan import CityPlan, make_plan
 from benchmarks.city.render import render_city
 from benchmarks.city.settings import DEMO, QUICK, CitySettings, Mix, city_settings
+from benchmarks.city.sites import PLACES
 from indexer.cameras import read_cameras
 from indexer.clips import Given, find_clips
 from indexer.districts import load_districts
@@ -152,7 +153,7 @@ def test_the_whole_city_is_varied() -> None:
     lights = Counter(clip.light for clip in plan.clips)
     assert set(lights) == {"sun", "overcast", "dusk", "night", "infrared", "indoor"}
     assert min(lights.values()) >= 5
-    assert {site.place for site in plan.sites} == {"street", "alley", "park", "station", "shop", "lift"}
+    assert {site.place for site in plan.sites} == set(PLACES)
     patterns: Counter[Pattern] = Counter(walk.pattern for clip in plan.clips for walk in clip.walks)
     assert set(patterns) == {"direct", "random", "pacing", "lapping", "running"}
     assert {each.photo_kind for each in plan.missing} == {"phone", "cctv", "upper"}

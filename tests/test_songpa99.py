@@ -212,9 +212,9 @@ def test_failures_are_drawn(
     target = tmp_path / "figures.json"
     assert main(["songpa99", "--quick", "--city", str(tmp_path / "city"), "--json", str(target)]) == 0
     sheet = read_photo(tmp_path / "figures-failures.jpg")
-    assert sheet.shape == (4 * 208, 7 * 112, 3)
+    assert sheet.shape == (4 * 234, 7 * 112, 3)
     for row in (1, 2, 3):  # the last tile is cut from the footage by the truth, and shows the person
-        tile = sheet[row * 208 + 8 : row * 208 + 200, -108:-4].reshape(-1, 3).astype(int)
+        tile = sheet[row * 234 + 34 : row * 234 + 226, -108:-4].reshape(-1, 3).astype(int)
         assert (np.abs(tile - studio.COLOURS[row]).max(axis=1) < 60).mean() > 0.08
     assert capsys.readouterr().out.count("drawn:") == 2
 

@@ -21,7 +21,10 @@ MOST_IN_A_CLIP = 100
 SCHOOL, VEST, PADDED = "school", "work vest", "black padded coat"
 
 _IN_SIGHT_S = 20.0  # how long somebody who walks by is in the picture, about
-_AT_ONCE = {"street": 2.5, "alley": 1.0, "park": 1.5, "station": 3.5, "shop": 2.5, "lift": 1.0}
+_AT_ONCE = {
+    "street": 2.5, "alley": 1.0, "crossing": 3.0, "park": 1.5, "plaza": 2.5, "station": 3.5, "shop": 2.5,
+    "lift": 1.0,
+}  # fmt: skip
 _CROWDED = ((0.4, 0.4), (0.4, 1.0), (0.2, 2.0))  # (share of the clips, factor)
 _MOST_AT_ONCE = {"lift": 3.0}
 _AGES: tuple[tuple[AgeGroup, float], ...] = (("child", 0.12), ("adult", 0.68), ("elder", 0.2))

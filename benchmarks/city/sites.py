@@ -32,12 +32,14 @@ _PREFIXES = {
 
 # place of reid.people.scene: (weight, Korean name, English name); {} is a number
 PLACES: dict[str, tuple[float, str, str]] = {
-    "street": (0.34, "중앙로 {}길 앞", "Jungang-ro {}-gil"),
-    "alley": (0.18, "골목 방범 {}호", "alley post {}"),
-    "park": (0.16, "근린공원 {}번 입구", "park gate {}"),
-    "station": (0.14, "역 {}번 출구 대합실", "station hall, exit {}"),
-    "shop": (0.10, "상가 {}동 1층", "arcade {}"),
-    "lift": (0.08, "아파트 {}동 승강기", "apartment block {} lift"),
+    "street": (0.24, "중앙로 {}길 앞", "Jungang-ro {}-gil"),
+    "alley": (0.16, "골목 방범 {}호", "alley post {}"),
+    "crossing": (0.12, "사거리 {}번 횡단보도", "crossing {}"),
+    "park": (0.14, "근린공원 {}번 입구", "park gate {}"),
+    "plaza": (0.08, "만남의 광장 {}호", "plaza post {}"),
+    "station": (0.12, "지하철역 {}번 출구 대합실", "station hall, exit {}"),
+    "shop": (0.08, "상가 {}동 1층", "arcade {}"),
+    "lift": (0.06, "아파트 {}동 승강기", "apartment block {} lift"),
 }
 INDOORS = frozenset({"station", "shop", "lift"})
 
@@ -116,7 +118,7 @@ def _site(random: Random, number: int, district: District, index: int, point: tu
     wrong_clock = float(random.integers(2, 90) * random.choice([-1, 1]))
     camera = Camera(
         id=f"{_PREFIXES.get(district.slug, district.slug.upper())}-{index:02d}",
-        name=f"{district.name_ko.removesuffix('구')} {korean.format(street)}"
+        name=f"{district.name_ko} {korean.format(street)}"
         f" ({district.name_en.removesuffix('-gu')} {english.format(street)})",
         district=district.slug,
         latitude=round(latitude, 6),
