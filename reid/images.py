@@ -185,7 +185,8 @@ def write_text(picture: Picture, text: str, left: int, top: int, height: int) ->
     foot = (left, top + height)
     font = cv2.FONT_HERSHEY_SIMPLEX
     thick = max(1, round(scale * 2))
-    cv2.putText(picture, text, foot, font, scale, (20, 20, 20), thick + 2, cv2.LINE_AA)
+    for x, y in ((-1, -1), (1, -1), (-1, 1), (1, 1)):  # a thicker font would be wider too, and not fit
+        cv2.putText(picture, text, (left + x, foot[1] + y), font, scale, (20, 20, 20), thick, cv2.LINE_AA)
     cv2.putText(picture, text, foot, font, scale, (240, 240, 240), thick, cv2.LINE_AA)
 
 
