@@ -134,7 +134,11 @@ def _noise_fields(height: int, width: int, noise: float, grey: bool) -> tuple[Pi
     rng = np.random.default_rng([height, width, round(noise * 10_000), grey])
     shape = (height + _FIELD_MARGIN, width + _FIELD_MARGIN)
     field = rng.standard_normal((*shape, 1), np.float32)
-    field = np.repeat(field, 3, axis=2) if grey else 0.75 * field + 0.65 * rng.standard_normal((*shape, 3), np.float32)
+    field = (
+        np.repeat(field, 3, axis=2)
+        if grey
+        else 0.75 * field + 0.65 * rng.standard_normal((*shape, 3), np.float32)
+    )
     field = np.round(images.blur_floats(field, 0.45) * np.float32(noise * 255 * 1.25))
     return np.maximum(field, 0).astype(np.uint8), np.maximum(-field, 0).astype(np.uint8)
 
@@ -168,9 +172,10 @@ def make_electronics(kind: str, rng: np.random.Generator, background: F32) -> El
         gain=gain,
         white_balance=(1.0, 1.0, 1.0) if grey else (float(balance[0]), float(balance[1]), float(balance[2])),
         gamma=float(rng.uniform(1.95, 2.4)),
-        saturation=float(rng.uniform(0.55, 0.8) if dull else rng.uniform(0.8, 1.25)) * (0.85 if dark else 1.0),
-        contrast=float(rng.uniform(0.72, 0.9) if dull else rng.uniform(0.98, 1.22)),
-        black=float(rng.uniform(0.03, 0.09) if dull else rng.uniform(-0.03, 0.03)),
+        saturation=float(rng.uniform(0.65, 0.85) if dull else rng.uniform(0.8, 1.25))
+        * (0.85 if dark else 1.0),
+        contrast=float(rng.uniform(0.8, 0.95) if dull else rng.uniform(0.98, 1.22)),
+        black=float(rng.uniform(0.02, 0.06) if dull else rng.uniform(-0.03, 0.03)),
         noise=float(rng.uniform(0.004, 0.014)) * {"dusk": 1.7, "night": 2.2, "infrared": 1.8}.get(kind, 1.0),
         blur=float(rng.uniform(1.5, 2.1) if dull else rng.uniform(1.1, 1.8)),
         sharpness=float(rng.choice([0.0, rng.uniform(0.1, 0.4), rng.uniform(0.4, 0.8)], p=[0.4, 0.42, 0.18])),

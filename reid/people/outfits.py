@@ -146,9 +146,9 @@ _BAGS = {
     "elder": {"none": 0.54, "backpack": 0.14, "crossbody": 0.14, "handbag": 0.12, "suitcase": 0.06},
 }
 _AIDS = {
-    "child": {"none": 0.97, "umbrella": 0.03},
-    "adult": {"none": 0.94, "stroller": 0.03, "umbrella": 0.03},
-    "elder": {"none": 0.66, "cane": 0.18, "walking frame": 0.08, "wheelchair": 0.06, "umbrella": 0.02},
+    "child": {"none": 0.99, "umbrella": 0.01},
+    "adult": {"none": 0.955, "stroller": 0.03, "umbrella": 0.015},
+    "elder": {"none": 0.665, "cane": 0.18, "walking frame": 0.08, "wheelchair": 0.06, "umbrella": 0.015},
 }
 _WRINKLES = {"tee": 0.4, "shirt": 0.45, "blouse": 0.5, "hoodie": 0.45, "windbreaker": 0.6, "jacket": 0.4,
              "padded jacket": 0.6, "padded coat": 0.6, "quilted vest": 0.5, "jeans": 0.45, "trousers": 0.35,

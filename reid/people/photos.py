@@ -11,18 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.errors import UnknownNameError
-from reid.images import Picture, decode_photo, encode_jpeg
+from reid.images import Picture
 from reid.people.camera import Camera, aimed
+from reid.people.electronics import Electronics, automatic_gain
 from reid.people.figure import Figure, build_figure
+from reid.people.layouts.site import Rig
 from reid.people.outfits import Outfit
 from reid.people.persons import Person
 from reid.people.render import Actor, Region, body_box, draw, stage, stand
-from reid.people.view import View, make_view, with_camera
+from reid.people.view import View, make_view, view_from
 
 PHOTO_KINDS = ("phone", "cctv", "upper")
 _LIGHTS = ("sun", "overcast", "overcast", "indoor")
 _PHONE = (720, 960)
-_QUALITY = {"phone": 88, "upper": 85, "cctv": 70}
+_QUALITY = {"phone": 88, "upper": 85}
 
 
 def take_photo(person: Person, outfit: Outfit, kind: str, seed: int) -> Picture:
@@ -40,9 +42,10 @@ def take_photo(person: Person, outfit: Outfit, kind: str, seed: int) -> Picture:
     if kind not in PHOTO_KINDS:
         raise UnknownNameError("photo kind", kind, PHOTO_KINDS)
     rng = np.random.default_rng([seed, PHOTO_KINDS.index(kind), 11])
+    if kind != "cctv":
+        outfit = replace(outfit, mask="none")  # nobody keeps it on for a family's picture
     figure = build_figure(person, outfit)
-    picture = _still(figure, rng) if kind == "cctv" else _snapshot(figure, kind, rng)
-    return decode_photo(encode_jpeg(picture, _QUALITY[kind]), "photo")
+    return _still(figure, rng) if kind == "cctv" else _snapshot(figure, kind, rng)
 
 
 def _snapshot(figure: Figure, kind: str, rng: np.random.Generator) -> Picture:
@@ -56,19 +59,22 @@ def _snapshot(figure: Figure, kind: str, rng: np.random.Generator) -> Picture:
     aim = tall * (0.5 if kind == "phone" else 0.74) + rng.normal(0, 0.03)
     up = float(tall * rng.uniform(0.75, 0.95))
     camera = aimed(width, height, focal, up, float(np.arctan2(up - aim, away)), rng.normal(0, 0.02), 0.0)
-    place = "shop" if light == "indoor" else ("park", "street", "street")[int(rng.integers(3))]
-    view = with_camera(
-        make_view(int(rng.integers(1 << 31)), place=place, light=light, width=640, height=480), camera
-    )
-    view = replace(view, electronics=view.electronics.as_phone(rng))
+    rig = Rig(away * 2.5, up, float(np.arctan(width / 2 / focal)))
+    place = "shop" if light == "indoor" else ("park", "street", "plaza")[int(rng.integers(3))]
+    view = view_from(camera, rig, int(rng.integers(1 << 31)), place, light)
+    red, green, blue = np.exp(rng.normal(0, 0.02, 3)).tolist()
+    electronics = Electronics(
+        gain=automatic_gain(view.background, float(rng.uniform(0.2, 0.28)), light),
+        white_balance=(red, green, blue), saturation=float(rng.uniform(1.0, 1.2)),
+        contrast=float(rng.uniform(1.0, 1.12)), noise=0.005, blur=0.6, sharpness=0.5,
+        jpeg_quality=_QUALITY[kind],
+    )  # fmt: skip
     facing = -np.pi / 2 + rng.normal(0, 0.25)
     at = np.array([rng.normal(0, 0.06), away])
     posed = figure.pose(float(rng.random()), 1.0, float(rng.normal(0, 0.12)))
     actor = stand(figure, at, facing, posed)
-    region = Region(0, 0, width, height)
-    return view.electronics.capture(
-        view.electronics.expose(draw(view, [stage(view, actor)], region).picture), rng
-    )
+    drawing = draw(view, [stage(view, actor)], Region(0, 0, width, height))
+    return electronics.capture(electronics.expose(drawing.picture), rng)
 
 
 def _still(figure: Figure, rng: np.random.Generator) -> Picture:
@@ -105,7 +111,7 @@ def place_on_route(
         The actor and its box (4,) float32, or None when 40 tries found no such place.
     """
     posed = figure.pose(float(rng.random()), float(rng.random() < 0.1), float(rng.normal(0, 0.25)))
-    for _ in range(40):
+    for _ in range(40 if view.scene.routes else 0):
         route = view.scene.routes[int(rng.integers(len(view.scene.routes)))]
         leg = int(rng.integers(len(route) - 1))
         way = route[leg + 1] - route[leg]

@@ -84,6 +84,11 @@ def make_view(
     check_size(width, height)
     place, light = _chosen(seed, place, light)
     camera, rig = make_camera(np.random.default_rng([seed, 2]), place, width, height)
+    return view_from(camera, rig, seed, place, light)
+
+
+def view_from(camera: Camera, rig: Rig, seed: int, place: str, light: str) -> View:
+    """What this camera sees of the place of `seed`, which is laid out for its `rig`; see `make_view`."""
     scene = lay_out(place, Site(np.random.default_rng([seed, 3]), rig))
     lighting = make_light(light, np.random.default_rng([seed, 4]), scene.lamps, rig.height)
     rain = _rain(np.random.default_rng([seed, 6]), place, light)
@@ -110,7 +115,9 @@ def _chosen(seed: int, place: str | None, light: str | None) -> tuple[str, str]:
     if light is None:
         light = "indoor" if place in INDOOR else outdoor
     if light not in lights:
-        raise InputError(f"light {light!r} does not suit place {place!r}: expected one of {', '.join(lights)}")
+        raise InputError(
+            f"light {light!r} does not suit place {place!r}: expected one of {', '.join(lights)}"
+        )
     return place, light
 
 
