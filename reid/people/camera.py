@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +100,13 @@ class Camera:
             radius = radius - (radius * self._stretch(radius) - target) / (1 + 3 * k1 * inside**2)
         scale = np.divide(radius, target, out=np.ones_like(target), where=target > 1e-12)
         return drawn * scale[:, None]
+
+    @cached_property
+    def slopes(self) -> F32:
+        """(H, W, 2) float32, `flat` of every pixel's centre; kept, for what is drawn again and again."""
+        columns, rows = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
+        flat = self.flat(np.column_stack([columns.ravel(), rows.ravel()]))
+        return flat.reshape(self.height, self.width, 2).astype(np.float32)
 
     def rays(self, pixels: NDArray[np.floating]) -> F64:
         """(N, 3) float64 world directions through (N, 2) pixels; one long step is one metre of depth."""

@@ -235,10 +235,10 @@ def _throw(camera: Camera, picture: Linear, depth: NDArray[np.float32], region: 
     kept = np.asarray(light.sky / np.maximum(light.sky + direct, 1e-6), np.float32)
     low = actor.vertices[actor.vertices[:, 2] < 0.12, :2]
     feet = low[[low[:, 0].argmin(), low[:, 0].argmax()]] if len(low) else actor.place[None, :2]
-    lens = np.array([camera.focal, camera.width / 2, camera.height / 2, camera.distortion])
     throw_shadow(
-        picture, depth, region.left, region.top, lens, camera.rotation, camera.position, lit.shadow,
-        lit.frame, kept, light.hardness, np.asarray(feet, np.float32),
+        picture, depth, camera.slopes[region.slices], camera.rotation.astype(np.float32),
+        camera.position.astype(np.float32), lit.shadow, lit.frame, kept, light.hardness,
+        np.asarray(feet, np.float32),
     )  # fmt: skip
 
 

@@ -18,15 +18,14 @@ _CONTACT = 0.5
 
 @compiled
 def throw_shadow(
-    picture: F32, depth: F32, left: int, top: int, lens: NDArray[np.float64], rotation: NDArray[np.float64],
-    position: NDArray[np.float64], shadow: F32, frame: F32, kept: F32, hardness: float, feet: F32,
+    picture: F32, depth: F32, slopes: F32, rotation: F32, position: F32, shadow: F32, frame: F32, kept: F32,
+    hardness: float, feet: F32,
 ) -> None:  # fmt: skip
     """Darken the background where one person keeps the light away.
 
     Args:
         picture: (h, w, 3) linear, changed in place; depth: (h, w) metres along the view.
-        left, top: where this region lies in the whole picture, pixels.
-        lens: focal length, principal point x and y (pixels), radial distortion.
+        slopes: (h, w, 2), right and down of the forward axis at each pixel, see `Camera.slopes`.
         rotation, position: of the camera.
         shadow, frame: depth map from the light, see `shadow_share`; not looked at where hardness is 0.
         kept: (3,) share of the light left in full shadow.
@@ -39,12 +38,7 @@ def throw_shadow(
             away = depth[row, column]
             if away > 1e8:
                 continue
-            dx = (left + column + 0.5 - lens[1]) / lens[0]
-            dy = (top + row + 0.5 - lens[2]) / lens[0]
-            ux, uy = dx, dy
-            for _ in range(4):  # undo the lens by fixed-point iteration
-                stretch = 1 + lens[3] * (ux * ux + uy * uy)
-                ux, uy = dx / stretch, dy / stretch
+            ux, uy = slopes[row, column, 0], slopes[row, column, 1]
             x = position[0] + away * (rotation[0, 0] * ux + rotation[1, 0] * uy + rotation[2, 0])
             y = position[1] + away * (rotation[0, 1] * ux + rotation[1, 1] * uy + rotation[2, 1])
             z = position[2] + away * (rotation[0, 2] * ux + rotation[1, 2] * uy + rotation[2, 2])
