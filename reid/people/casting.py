@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reid import images
 from reid.people.camera import Camera
-from reid.people.kernels import raycast
+from reid.people.kernels import lighting, raycast, trace
 from reid.people.kernels import solids as columns
 from reid.people.light import Light, Shade
 from reid.people.scene import Scene
@@ -30,10 +30,10 @@ _LENS_STEPS = 1024
 
 @dataclass(frozen=True)
 class Index:
-    """Solids by the cells of the ground they stand over; see `kernels.raycast.trace`.
+    """Solids by the cells of the ground they stand over; see `kernels.trace`.
 
     Attributes:
-        solids: (N, columns) float32; starts: (cells + 1,) int32; members: int32; grid: (6,) float64.
+        solids: (N, columns) float32; starts: (cells + 1,) int32; members: int32; grid: (6 + cells,) float64.
         contact: (rows, columns) float32, 0..1, how open each spot of the ground is to the sky.
     """
 
@@ -75,7 +75,8 @@ def index_solids(scene: Scene) -> Index:
     starts = np.concatenate([[0], np.cumsum([len(cell) for cell in cells])]).astype(np.int32)
     members = np.array([number for cell in cells for number in cell], np.int32)
     top = float(solids[:, columns.TOP].max(initial=0.0)) + 0.1
-    grid = np.array([*_ORIGIN, _CELL_M, *_CELLS, top])
+    roofs = [max((float(solids[number, columns.TOP]) for number in cell), default=-1.0) for cell in cells]
+    grid = np.array([*_ORIGIN, _CELL_M, *_CELLS, top, *roofs])
     return Index(solids, starts, members, grid, _contact(solids))
 
 
@@ -113,7 +114,7 @@ def with_shade(light: Light, index: Index) -> Light:
         return light
     left, near, right, far = _SHADE_SPAN
     share = np.ones((round((far - near) / _SHADE_CELL_M), round((right - left) / _SHADE_CELL_M)), np.float32)
-    raycast.sun_share(
+    trace.sun_share(
         index.solids, index.starts, index.members, index.grid, light.main.direction, np.array([left, near]), _SHADE_CELL_M, share
     )
     return replace(light, shade=Shade(images.blur_floats(share, 0.6), (left, near), _SHADE_CELL_M))
@@ -158,7 +159,7 @@ def _lens_table(camera: Camera) -> tuple[F64, F32]:
 
 
 def _light_table(light: Light, rain: float) -> F32:
-    """The light as rows of `kernels.raycast`."""
+    """The light as rows of `kernels.lighting`."""
     night = {"night": 1.0, "infrared": 0.06, "dusk": 0.7}.get(light.kind, 0.0)
     main = light.main
     numbers = [light.haze + 0.004 * rain, night, min(1.0, 0.5 + 0.5 * rain) if rain > 0 else 0.0]
@@ -166,9 +167,9 @@ def _light_table(light: Light, rain: float) -> F32:
 
 
 def _lamp_table(light: Light) -> F32:
-    """(L, columns) the lamps as `kernels.raycast` reads them."""
+    """(L, columns) the lamps as `kernels.lighting` reads them."""
     rows = [[*lamp.position, *lamp.colour, *lamp.axis, lamp.focus, lamp.squared_reach] for lamp in light.lamps]
-    return np.array(rows, np.float32).reshape(-1, raycast.LAMP_COLUMNS)
+    return np.array(rows, np.float32).reshape(-1, lighting.LAMP_COLUMNS)
 
 
 def cast(camera: Camera, scene: Scene, light: Light, index: Index, rain: float) -> tuple[F32, F32]:
@@ -182,9 +183,10 @@ def cast(camera: Camera, scene: Scene, light: Light, index: Index, rain: float) 
     seen = np.empty(depth.shape, np.int32)
     eye, rotation = np.ascontiguousarray(camera.position), np.ascontiguousarray(camera.rotation)
     raycast.see(index.solids, _spans(index.solids, camera), eye, rotation, lens, table, depth, seen)
-    picture = np.empty((*depth.shape, 3), np.float32)
-    raycast.paint(
-        index.solids, scene.zones, index.starts, index.members, index.grid, _light_table(light, rain), _lamp_table(light),
-        index.contact, eye, rotation, lens, table, depth, seen, picture,
-    )  # fmt: skip
+    shadows, picture = np.zeros_like(seen), np.empty((*depth.shape, 3), np.float32)
+    lamps, lights = _lamp_table(light), _light_table(light, rain)
+    space = index.solids, index.starts, index.members, index.grid, lights, lamps
+    sight = eye, rotation, lens, table, depth, seen, shadows
+    raycast.darken(*space, *sight)
+    raycast.paint(index.solids, scene.zones, *space[1:], index.contact, *sight, picture)
     return picture, depth
