@@ -165,7 +165,8 @@ def make_electronics(kind: str, rng: np.random.Generator, background: F32) -> El
     dull = rng.random() < 0.22  # old camera, dirty dome
     daylight = kind in ("sun", "overcast")
     gain = automatic_gain(background, float(rng.uniform(0.15, 0.25)), kind)
-    balance = np.exp(rng.normal(0, 0.045 if daylight else 0.07, 3))
+    warmth, green = rng.normal(0, 0.05 if daylight else 0.08), rng.normal(0, 0.015)
+    balance = np.exp(np.array([warmth, 0.0, -warmth]) + np.array([-green, green, -green]))
     balance /= balance.mean()
     grey = kind == "infrared"
     return Electronics(
@@ -181,7 +182,7 @@ def make_electronics(kind: str, rng: np.random.Generator, background: F32) -> El
         sharpness=float(rng.choice([0.0, rng.uniform(0.1, 0.4), rng.uniform(0.4, 0.8)], p=[0.4, 0.42, 0.18])),
         resolution=float(rng.choice([1.0, 0.75, 0.6], p=[0.65, 0.2, 0.15])),
         jpeg_quality=int(rng.integers(38, 88)),
-        crf=int(rng.integers(22, 31)),
+        crf=int(rng.integers(26, 34)),
         frame_rate=int(rng.choice([6, 8, 10, 12, 15], p=[0.1, 0.2, 0.35, 0.15, 0.2])),
         monochrome=grey,
     )
@@ -194,7 +195,7 @@ def automatic_gain(background: F32, target: float, kind: str) -> float:
     """
     height = background.shape[0]
     luma = background[height // 5 :: 4, ::4] @ np.array([0.299, 0.587, 0.114], np.float32)
-    middle = float(np.exp(np.log(luma + 1e-4).mean()))
+    middle = 0.6 * float(np.exp(np.log(luma + 1e-4).mean())) + 0.4 * float(luma.mean())
     bright = float(np.percentile(luma, 96))
     share, head = {"dusk": (0.75, 1.4), "night": (0.42, 1.3), "infrared": (0.6, 1.2)}.get(kind, (1.0, 1.5))
     return float(np.clip(min(target * share / middle, head / max(bright, 1e-4)), 0.05, 60.0))
