@@ -223,7 +223,8 @@ def make_light(
         math.cos(elevation) * math.sin(azimuth),
         math.sin(elevation),
     )
-    tint = np.exp(rng.normal(0, 0.03, 3))
+    warmth = float(rng.normal(0, 0.03))
+    tint = np.exp(np.array([warmth, 0.0, -warmth]))
     grey = kind == "infrared"
     tint = np.ones(3) if grey else tint
     main = LocalLight(

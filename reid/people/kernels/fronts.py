@@ -54,7 +54,7 @@ def facade(s: F32, u: float, v: float, lod: float, night: float) -> Surface:
         curtain = mix(curtain, 0.22 + 0.12 * lattice(i, j, seed + 9), drawn)
     curtain *= 1 - 0.5 * inside(up, 0.86, 2.0, 0.1)  # the shadow of the lintel
     red, green, blue = lamplight(lattice(i, j, seed + 3))
-    lit = night * (0.22 + 0.7 * curtain) * 0.9 if lattice(i, j, seed + 5) < 0.28 else night * 0.004
+    lit = night * (0.05 + 0.5 * curtain) * (0.4 + 0.8 * lattice(i, j, seed + 6)) if lattice(i, j, seed + 5) < 0.28 else night * 0.004
     lit *= (1 - frame) * pane
     share = pane * (1 - frame)
     return (
@@ -95,7 +95,7 @@ def shop_front(s: F32, u: float, v: float, high: float, lod: float, night: float
     if film > 0:
         film *= 0.35 + 0.65 * letters(along / 0.3, (v - 1.0) / 0.35, seed + number, lod / 0.3)
     warm, mid, cold = lamplight(lattice(number, seed, 8))
-    glow = night * (0.12 + 0.5 * inside(v, 1.6, 2.8, 0.5) + 0.3 * filled) * (0.5 + lattice(number, seed, 9))
+    glow = night * (0.03 + 0.12 * inside(v, 1.6, 2.8, 0.5) + 0.14 * filled) * (0.25 + lattice(number, seed, 9))
     dim = 0.05 + 0.28 * filled
     day = 0.05 * (1 - night) * lattice(number, seed, 9)
     return (
@@ -131,7 +131,7 @@ def board_face(seed: int, hue: float, u: float, v: float, width: float, lod: flo
     elif x > length + 0.4 and x < length + 3:
         drawn = letters((x - length) * 2.5, clamp((v - 0.22) / 0.25), seed + 1, lod / tall * 2.5) * 0.8
     edge = 1 - 0.4 * inside(v, -1.0, 0.05, lod)
-    glow = night * (0.25 + 0.9 * lattice(seed, 9, 1)) * (lattice(seed, 8, 1) > 0.25)
+    glow = night * (0.12 + 0.4 * lattice(seed, 9, 1)) * (lattice(seed, 8, 1) > 0.3)
     face = 0.35 if ground[0] + ground[1] > 0.5 else 0.5
     red, green, blue = mix(ground[0], ink[0], drawn) * edge, mix(ground[1], ink[1], drawn) * edge, mix(ground[2], ink[2], drawn) * edge
     return red, green, blue, 0.06, red * glow * (face + drawn), green * glow * (face + drawn), blue * glow * (face + drawn)
@@ -144,7 +144,7 @@ def sign(s: F32, u: float, v: float, high: float, lod: float, night: float) -> S
     if s[P1] > 0.5:
         width = 2 * s[HALF_X]
         across = u / width + 0.5
-        glow = night * 0.5
+        glow = night * 0.25
         down = (high - v) / width
         drawn = letters(across + math.floor(down) * 3.0, 1 - (down - math.floor(down)), seed, lod / width) if 0.0 < across < 1.0 else 0.0
         red, green, blue = mix(s[RED], s[RED2], drawn), mix(s[GREEN], s[GREEN2], drawn), mix(s[BLUE], s[BLUE2], drawn)
@@ -175,7 +175,7 @@ def vending(s: F32, u: float, v: float, high: float, lod: float, night: float) -
     if abs(u) < wide - 0.07 and high * 0.42 < v < high - 0.12:
         row = (v - high * 0.42) / 0.27
         red, green, blue = goods(u * 0.8, row - math.floor(row), int(s[SEED]) + int(row), lod)
-        glow = 0.15 + 0.5 * night
+        glow = 0.12 + 0.15 * night
         return red, green, blue, 0.4, (0.3 + red) * glow, (0.3 + green) * glow, (0.32 + blue) * glow
     if abs(u) < wide * 0.6 and 0.25 < v < 0.42:
         return 0.03, 0.03, 0.03, 0.1, 0.0, 0.0, 0.0
