@@ -44,7 +44,7 @@ class FakeStudio:
         boxes: list[Box] = []
         count = round(clip.seconds * RATE)
         behind_first = sorted(walks, key=lambda walk: -walk.member.id)  # passers-by hide nobody
-        laid = [(walk, lay_walk(walk, [ROUTE], everywhere)) for walk in behind_first]
+        laid = [(walk, lay_walk(walk, [ROUTE], everywhere, middle_best)) for walk in behind_first]
         with av.open(str(path), "w") as container:
             stream = container.add_stream("libx264", rate=RATE)
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv444p"
@@ -93,6 +93,10 @@ class KilledStudio(FakeStudio):
 
 def everywhere(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.ones(len(points), bool)
+
+
+def middle_best(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.maximum(80 - 10 * np.abs(points[:, 0]), 0), np.float64)
 
 
 def colour_of(member: Member) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import math
 import signal
@@ -15,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.__main__ import main
 from benchmarks.city.crowd import bystanders, everybody
 from benchmarks.city.members import FIRST_BYSTANDER, Member, Pattern, WalkPlan
-from benchmarks.city.paths import lay_walk
+from benchmarks.city.paths import Points, lay_walk
 from benchmarks.city.plan import CityPlan, make_plan
 from benchmarks.city.render import render_city
 from benchmarks.city.settings import DEMO, QUICK, CitySettings, Mix, city_settings
@@ -30,6 +32,7 @@ from indexer.districts import load_districts
 from indexer.times import moment_in_name
 from indexer.video import open_clip
 from reid.errors import DamagedError, FormatError, InputError, StorageError
+from reid.images import read_photo
 from search.demo.files import CityFiles
 from search.demo.truth import read_truth
 from tests import studio
@@ -57,6 +60,7 @@ import sys
 from pathlib import Path
 from benchmarks.city.plan import make_plan
 from benchmarks.city.render import render_city
+from reid.images import read_photo
 from search.demo.files import CityFiles
 from tests import studio
 files = CityFiles(Path(sys.argv[1]))
@@ -206,15 +210,17 @@ PATTERNS: list[Pattern] = ["direct", "random", "pacing", "lapping", "running"]
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("reverse", [False, True])
-def test_a_walk_is_half_done_when_it_was_planned(pattern: Pattern, reverse: bool) -> None:
+@pytest.mark.parametrize("best_at_m", [-2.0, 0.0, 3.0])
+def test_a_walk_is_seen_best_when_it_was_planned(pattern: Pattern, reverse: bool, best_at_m: float) -> None:
+    def shown(points: Points) -> Points:
+        return np.asarray(np.maximum(80 - 30 * np.abs(points[:, 0] - best_at_m), 0), np.float64)
+
     walk = walk_plan(pattern=pattern, reverse=reverse)
-    laid = lay_walk(walk, [studio.ROUTE], studio.everywhere)
-    length = np.linalg.norm(np.diff(laid.path, axis=0), axis=1).sum()
+    laid = lay_walk(walk, [studio.ROUTE], studio.everywhere, shown)
     place = studio.place_at(walk, laid, walk.at_s)
     assert place is not None
-    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(laid.path, axis=0), axis=1))])
-    half = [np.interp(length / 2, along, laid.path[:, axis]) for axis in (0, 1)]
-    assert place == pytest.approx(half, abs=1e-6)
+    assert place[0] == pytest.approx(best_at_m, abs=0.6)
+    length = np.linalg.norm(np.diff(laid.path, axis=0), axis=1).sum()
     assert np.linalg.norm(np.diff(laid.path, axis=0), axis=1).max() < 1.5  # no jumps
     ends = laid.path[[0, -1]]
     assert ends[:, 0] == pytest.approx([6, -6] if reverse else [-6, 6], abs=0.3)
@@ -222,21 +228,27 @@ def test_a_walk_is_half_done_when_it_was_planned(pattern: Pattern, reverse: bool
     assert length > (11.9 if pattern in ("direct", "running") else 13)
 
 
+def test_a_walk_nobody_sees_is_half_done_when_it_was_planned() -> None:
+    walk = walk_plan()
+    laid = lay_walk(walk, [studio.ROUTE], studio.everywhere, lambda points: np.zeros(len(points)))
+    place = studio.place_at(walk, laid, walk.at_s)
+    assert place is not None
+    assert place[0] == pytest.approx(0, abs=0.5)
+
+
 def test_who_would_walk_into_a_wall_keeps_to_the_route() -> None:
-    def narrow(
-        points: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def narrow(points: Points) -> NDArray[np.bool_]:
         return np.asarray(np.abs(points[:, 1] - 8) < 0.3)
 
-    free = lay_walk(walk_plan(right_m=0.9), [studio.ROUTE], studio.everywhere).path
-    held = lay_walk(walk_plan(right_m=0.9), [studio.ROUTE], narrow).path
+    free = lay_walk(walk_plan(right_m=0.9), [studio.ROUTE], studio.everywhere, studio.middle_best).path
+    held = lay_walk(walk_plan(right_m=0.9), [studio.ROUTE], narrow, studio.middle_best).path
     assert np.abs(free[:, 1] - 8).max() > 0.7
     assert np.abs(held[:, 1] - 8).max() < 0.3
 
 
 def test_a_bent_route_is_followed_without_leaving_it() -> None:
     bent = np.array([[-6.0, 4.0], [0.0, 4.0], [0.0, 12.0]])
-    path = lay_walk(walk_plan(right_m=0.4), [bent], studio.everywhere).path
+    path = lay_walk(walk_plan(right_m=0.4), [bent], studio.everywhere, studio.middle_best).path
     to_first = np.hypot(path[:, 0] - path[:, 0].clip(-6, 0), path[:, 1] - 4)
     to_second = np.hypot(path[:, 0], path[:, 1] - path[:, 1].clip(4, 12))
     assert np.minimum(to_first, to_second).max() < 0.65
@@ -426,3 +438,32 @@ def test_a_missing_extra_is_told(
     told = capsys.readouterr().err
     assert "reid-search[synthetic]" in told
     assert told.count("\n") == 1
+
+
+# With the real renderer
+
+
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("anny", "numba")),
+    reason="the extra synthetic is not installed",
+)
+def test_a_real_clip_shows_people_where_the_truth_says(tmp_path: Path) -> None:
+    """One camera, three seconds; made twice, because the same seed must give the same pictures."""
+    options = ["--districts", "1", "--cameras", "1", "--minutes", "0.05", "--missing", "1", "--workers", "1"]
+    for name in ("city", "again"):
+        assert main(["city", str(tmp_path / name), *options]) == 0
+    assert fingerprint(tmp_path / "city") == fingerprint(tmp_path / "again")
+    truth = read_truth(tmp_path / "city")
+    [passage] = truth.passages_of(1)
+    clip = truth.clips[passage.clip]
+    with open_clip(truth.files.clip(clip.clip)) as opened:
+        pictures = np.stack([frame.picture for frame in opened.frames()]).astype(np.int16)
+    assert pictures.shape == (clip.frames, clip.height, clip.width, 3)
+    shown = truth.frame(clip.clip, passage.best_frame)
+    left, top, right, bottom = shown.boxes[list(shown.people).index(1)].astype(int)
+    still = np.median(pictures, axis=0)
+    changed = np.abs(pictures[passage.best_frame] - still).max(axis=2) > 25
+    inside = changed[top:bottom, left:right].mean()
+    assert inside > 0.15
+    assert inside > 5 * changed.mean()
+    assert min(read_photo(tmp_path / "city" / truth.missing[0].photo).shape[:2]) >= 100

@@ -45,7 +45,7 @@ class WalkPlan:
 
     Attributes:
         member: who.
-        at_s: second of the clip at which half of the way is done.
+        at_s: second of the clip at which the camera sees them best.
         route: which of the scene's routes, modulo how many there are.
         reverse: from the route's end to its beginning.
         right_m: metres to the right of the route, seen in walking direction.

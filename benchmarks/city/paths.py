@@ -1,7 +1,7 @@
 """From a planned walk to a path on the ground of a scene.
 
 A walk is planned before any scene exists: it says which route, how far to the right, in what pattern, and
-when half of the way is done. Here it becomes metres. Knows neither people nor pictures.
+when the camera sees the walker best. Here it becomes metres. Knows neither people nor pictures.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ Points = NDArray[np.float64]
 """(K, 2) metres on the ground."""
 Walkable = Callable[[Points], NDArray[np.bool_]]
 """(K, 2) metres -> (K,) whether one can walk there."""
+Shown = Callable[[Points], NDArray[np.float64]]
+"""(K, 2) metres -> (K,) pixels a person's height has there; 0 where they are not wholly seen."""
 
 _STEP_M = 0.5
 _SWAY_M, _SWAY_LENGTH_M = 0.08, 7.0  # nobody walks along a ruler
 _LAP = ((0.7, 1), (0.7, -1), (0.3, -1), (0.3, 1))  # (share of the route, side)
 _PACE = ((0.62, 1), (0.62, -1), (0.4, -1), (0.4, 1))
 _PACING_M = 0.25  # to either side: turns on the spot
+_AS_GOOD = 0.9  # a place that shows somebody this large against the largest is as good
 _NARROWER = (1.0, 0.6, 0.3, 0.0)  # what is tried of the distance to the route where the way is blocked
 
 
@@ -43,13 +46,14 @@ class Laid:
     pauses: tuple[tuple[float, float], ...]
 
 
-def lay_walk(walk: WalkPlan, routes: Sequence[Points], walkable: Walkable) -> Laid:
+def lay_walk(walk: WalkPlan, routes: Sequence[Points], walkable: Walkable, shown: Shown) -> Laid:
     """Lay a planned walk along one of a scene's routes.
 
     Args:
         walk: the plan.
         routes: at least one polyline of at least two different points.
         walkable: where one can walk; routes are taken as walkable.
+        shown: how large the camera sees somebody.
     """
     route = np.asarray(routes[walk.route % len(routes)], np.float64)
     route = route[::-1] if walk.reverse else route
@@ -62,10 +66,19 @@ def lay_walk(walk: WalkPlan, routes: Sequence[Points], walkable: Walkable) -> La
         if bool(np.all(walkable(tried))):
             path = tried
             break
-    length = float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
-    pauses = _pauses(walk, length, random)
-    before = sum(seconds for metre, seconds in pauses if metre < length / 2)
-    return Laid(path, walk.at_s - length / 2 / walk.speed_m_s - before, pauses)
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    pauses = _pauses(walk, float(along[-1]), random)
+    best = float(along[_best_seen(path, along, shown)])
+    before = sum(seconds for metre, seconds in pauses if metre < best)
+    return Laid(path, walk.at_s - best / walk.speed_m_s - before, pauses)
+
+
+def _best_seen(path: Points, along: NDArray[np.float64], shown: Shown) -> int:
+    """The point of the path that shows a person large; of several the one nearest to the middle."""
+    height = shown(path)
+    from_middle = np.abs(along - along[-1] / 2)
+    from_middle[height < _AS_GOOD * height.max()] = np.inf
+    return int(np.argmin(from_middle))
 
 
 def _knots(walk: WalkPlan, random: np.random.Generator) -> list[tuple[float, float]]:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 import reid.people
 from benchmarks.city.clips import ClipPlan
 from benchmarks.city.members import Member, Missing, WalkPlan
-from benchmarks.city.paths import lay_walk
+from benchmarks.city.paths import Points, lay_walk
 from benchmarks.city.studio import Filmed, Looks
 from reid.images import Picture
 from reid.people.footage import film
@@ -23,6 +26,8 @@ from reid.people.view import View, make_view
 
 _SEASONS = ("mild", "mild", "winter")  # what people wear in early November
 _TRIES = 50
+_MARGIN = 0.03  # of the picture's width, within which somebody is cut by its edge
+_NEAR_M = 0.4  # something this much nearer than a person hides them
 
 
 class Stage:
@@ -82,11 +87,32 @@ def _season(member: Member) -> str | None:
 
 
 def _walk(plan: WalkPlan, view: View) -> Walk:
-    laid = lay_walk(plan, view.scene.routes, view.scene.walkable)
     person, outfit = cast(plan.member)
+    laid = lay_walk(
+        plan, view.scene.routes, view.scene.walkable, lambda path: shown_height(view, path, person.height_m)
+    )
     return Walk(
         plan.member.id, person, outfit, laid.path, laid.start_s, speed_m_s=plan.speed_m_s, pauses=laid.pauses
     )
+
+
+def shown_height(view: View, places: Points, height_m: float) -> NDArray[np.float64]:
+    """(K,) pixels from sole to crown of somebody at (K, 2) `places`; 0 where not wholly seen."""
+    camera = view.camera
+    feet, waist, crown = (
+        camera.project(np.column_stack([places, np.full(len(places), height)]))
+        for height in (0.0, height_m / 2, height_m)
+    )
+    inside = (feet[:, 2] > 0) & (crown[:, 2] > 0)
+    for ends in (feet, crown):
+        inside &= (ends[:, 0] > _MARGIN * camera.width) & (ends[:, 0] < (1 - _MARGIN) * camera.width)
+        inside &= (ends[:, 1] > 0) & (ends[:, 1] < camera.height)
+    column, row = (
+        np.clip(waist[:, axis].astype(int), 0, size - 1)
+        for axis, size in ((0, camera.width), (1, camera.height))
+    )
+    free = view.depth[row, column] > waist[:, 2] - _NEAR_M
+    return np.where(inside & free, np.abs(feet[:, 1] - crown[:, 1]), 0.0).astype(np.float64)
 
 
 @lru_cache(maxsize=3)
