@@ -219,15 +219,16 @@ def _architecture(name: str, backend: Backend, builder: str, height: int, width:
         name=name, task="embed", backend=backend, builder=builder,
         input_height=height, input_width=width, mean=IMAGENET_MEAN, std=IMAGENET_STD, channels="RGB",
         files=(), location="models", licence="not stated", training_data=_OWN_DATA,
-        origin="added by the user", dimension=dim, mirror=builder == "rnet",
+        origin="added by the user", dimension=dim, mirror=builder in _OURS,
     )  # fmt: skip
 
 
+_OURS = ("rnet", "peoplenet_s", "peoplenet_m")
 _OSNETS = [f"osnet_{kind}{width}" for kind in ("", "ain_") for width in ("x1_0", "x0_75", "x0_5", "x0_25")]
 
 ARCHITECTURES: tuple[ModelSpec, ...] = (
     *(_architecture(name, "torch", name, 256, 128, 512) for name in [*_OSNETS, "osnet_ibn_x1_0"]),
-    _architecture("rnet", "torch", "rnet", 128, 64, 256),
+    *(_architecture(name, "torch", name, 128, 64, 256) for name in _OURS),
     _architecture("onnx_256x128", "onnx", "vector", 256, 128, 0),
 )
 """Embedders whose weights file is the user's own: rows without files, completed by `models.py`.

@@ -1,4 +1,4 @@
-"""Model files: where they lie, that they are the right ones, strict loading of tensors.
+"""Model files: where they lie, that they are the right ones, reading and writing of tensors.
 
 The only module that imports safetensors. Knows rows of the registry, not architectures.
 """
@@ -6,13 +6,15 @@ The only module that imports safetensors. Knows rows of the registry, not archit
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
+from reid.durable import write_file
 from reid.errors import ModelError
 from reid.registry import ModelFile, ModelSpec
 
@@ -97,3 +99,12 @@ def read_tensors(path: Path) -> dict[str, NDArray[np.float32]]:
     except Exception as error:  # noqa: BLE001  safetensors raises its own untyped errors
         raise ModelError(f"{path}: expected a safetensors file ({error})") from None
     return {name: np.asarray(value, np.float32) for name, value in tensors.items()}
+
+
+def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    """Put float32 tensors into a safetensors file, in one step.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    write_file(path, save(dict(tensors)))

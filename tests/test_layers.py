@@ -11,7 +11,7 @@ LAYERS = ["reid", "indexer", "search", "cli"]
 
 # Where a heavy dependency may be imported: a module, or a folder that ends with "/".
 HOMES = {
-    "torch": ["reid/networks/", "reid/runtimes/pytorch.py"],
+    "torch": ["reid/networks/", "reid/runtimes/pytorch.py", "reid/training/"],
     "torchvision": ["reid/networks/"],
     "onnxruntime": ["reid/runtimes/onnx.py"],
     "openvino": ["reid/runtimes/openvino.py"],

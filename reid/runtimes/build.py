@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reid.networks.checkpoints import fold_batch_norms, load_strictly
 from reid.networks.osnet import BUILDERS
+from reid.networks.peoplenet import BUILDERS as PEOPLE_NETS
 from reid.networks.rnet import RNet
 from reid.registry import ModelSpec
 from reid.runtimes import Runtime
@@ -23,7 +24,7 @@ from reid.runtimes.pytorch import TorchRuntime
 # not be measured without their weights, so they stay in float32 with it.
 _BFLOAT16 = frozenset({"rnet"})
 
-_NETWORKS = {**BUILDERS, "rnet": RNet}
+_NETWORKS = {**BUILDERS, **PEOPLE_NETS, "rnet": RNet}
 
 
 def open_embedding(spec: ModelSpec, paths: Sequence[Path]) -> Runtime:

@@ -1,0 +1,205 @@
+"""Labelled crops on disk: rendered once, read as memory-mapped arrays by every run after.
+
+A cache is a folder of shards and `crops.json`. Shard k is `crops-k.npy`, (N, H, W, 3) uint8 BGR, and
+`labels-k.npz`, written last: a shard exists when its labels do, so rendering may be killed at any time.
+Knows no renderer and no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.attributes import COLUMNS
+from reid.durable import make_folder, write_file, write_npz
+from reid.errors import DamagedError, FormatError, InputError
+
+FORMAT = 1
+MANIFEST = "crops.json"
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of N crops.
+
+    Attributes:
+        identities: (N,) int64; equal for the same person in the same outfit.
+        cameras: (N,) int64.
+        conditions: (N,) int64, rows of `CropSet.condition_names` (the light).
+        targets: (N, COLUMNS) int8, see `targets.Targets`.
+    """
+
+    identities: Ints
+    cameras: Ints
+    conditions: Ints
+    targets: NDArray[np.int8]
+
+    def __post_init__(self) -> None:
+        count = len(self.identities)
+        for labels in (self.identities, self.cameras, self.conditions):
+            if labels.shape != (count,) or labels.dtype != np.int64:
+                raise ValueError(f"expected {count} int64 labels, got {labels.shape} {labels.dtype}")
+        if self.targets.shape != (count, COLUMNS) or self.targets.dtype != np.int8:
+            raise ValueError(f"expected targets ({count}, {COLUMNS}) int8, got {self.targets.shape}")
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """By name, as a shard holds them."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class CropSet:
+    """Crops with labels, the pixels left where they lie.
+
+    Attributes:
+        pictures: arrays (n, H, W, 3) uint8 BGR whose rows, one array after the other, are the N crops.
+        labels: of all N.
+        condition_names: what `labels.conditions` counts.
+        about: what the manifest says of their making.
+    """
+
+    pictures: Sequence[NDArray[np.uint8]]
+    labels: Labels
+    condition_names: tuple[str, ...]
+    about: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if sum(map(len, self.pictures)) != len(self.labels.identities):
+            raise ValueError("expected as many crops as labels")
+
+    def __len__(self) -> int:
+        return len(self.labels.identities)
+
+    @property
+    def people(self) -> int:
+        """How many identities there are; they are numbered from 0 without a gap."""
+        return int(self.labels.identities.max()) + 1
+
+    def gather(self, rows: Ints) -> NDArray[np.uint8]:
+        """(B, H, W, 3) uint8 BGR crops `rows` (B,), in that order."""
+        ends = np.cumsum([len(each) for each in self.pictures])
+        shards = np.searchsorted(ends, rows, "right")
+        out = np.empty((len(rows), *self.pictures[0].shape[1:]), np.uint8)
+        for shard in np.unique(shards):
+            here = shards == shard
+            first = ends[shard] - len(self.pictures[shard])
+            out[here] = self.pictures[shard][rows[here] - first]
+        return out
+
+
+def _crops_path(folder: Path, shard: int) -> Path:
+    return folder / f"crops-{shard:05d}.npy"
+
+
+def _labels_path(folder: Path, shard: int) -> Path:
+    return folder / f"labels-{shard:05d}.npz"
+
+
+def write_manifest(
+    folder: Path, shards: int, size: tuple[int, int], conditions: Sequence[str], about: Mapping[str, Any]
+) -> None:
+    """Begin a cache of `shards` shards of crops of `size` (height, width); `about` says how they are made.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    make_folder(folder)
+    table = {
+        "format": FORMAT, "shards": shards, "height": size[0], "width": size[1],
+        "conditions": list(conditions), "about": dict(about),
+    }  # fmt: skip
+    write_file(folder / MANIFEST, json.dumps(table, indent=1).encode())
+
+
+def write_shard(folder: Path, shard: int, pictures: NDArray[np.uint8], labels: Labels) -> None:
+    """Put one shard into a cache; it exists when this returns, and not before.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    stream = BytesIO()
+    np.save(stream, pictures, allow_pickle=False)
+    write_file(_crops_path(folder, shard), stream.getvalue())
+    write_npz(_labels_path(folder, shard), labels.arrays())
+
+
+def missing_shards(folder: Path) -> list[int]:
+    """Numbers of the shards that are not there yet, by the manifest of `folder`."""
+    shards = range(_manifest(folder)["shards"])
+    return [shard for shard in shards if not _labels_path(folder, shard).is_file()]
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        table = json.loads(path.read_text("utf-8"))
+        version = table["format"]
+    except FileNotFoundError:
+        raise InputError(f"{folder}: expected a cache of crops with {MANIFEST}; check the path") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"{path}: cannot be read ({error}); remove the folder, it is made again") from None
+    if version != FORMAT:
+        raise FormatError(f"{path}: format {version}, this release reads {FORMAT}; remove the folder")
+    return dict(table)
+
+
+def open_crops(folder: Path) -> CropSet:
+    """Open a finished cache.
+
+    Raises:
+        InputError: no cache, not finished, or without any crop.
+        FormatError: another format version.
+        DamagedError: a shard that is not what it should be; names it.
+    """
+    table = _manifest(folder)
+    missing = missing_shards(folder)
+    if missing:
+        raise InputError(f"{folder}: {len(missing)} of {table['shards']} shards are not rendered yet")
+    size = (table["height"], table["width"])
+    shards = [_open_shard(folder, shard, size) for shard in range(table["shards"])]
+    if not any(len(pictures) for pictures, _ in shards):
+        raise InputError(f"{folder}: no crop in it")
+    pictures = [pictures for pictures, _ in shards if len(pictures)]
+    return CropSet(
+        pictures, _joined([labels for _, labels in shards]), tuple(table["conditions"]), table["about"]
+    )
+
+
+def _joined(parts: Sequence[Labels]) -> Labels:
+    """All labels, identities numbered from 0 without a gap."""
+    names = ("identities", "cameras", "conditions", "targets")
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    identities = np.unique(columns.pop("identities"), return_inverse=True)[1]
+    return Labels(identities.astype(np.int64), **columns)
+
+
+def _open_shard(folder: Path, shard: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Labels]:
+    path = _crops_path(folder, shard)
+    try:
+        with np.load(_labels_path(folder, shard), allow_pickle=False) as arrays:
+            labels = Labels(**{name: arrays[name] for name in arrays.files})
+        count = len(labels.identities)
+        pictures = np.load(path, mmap_mode="r" if count else None, allow_pickle=False)
+    except Exception as error:  # noqa: BLE001  a damaged zip file raises errors of every kind
+        path = _labels_path(folder, shard) if path.is_file() else path
+        raise DamagedError(_again(folder, shard, f"{path.name} cannot be read ({error})")) from None
+    if pictures.shape != (count, *size, 3) or pictures.dtype != np.uint8:
+        wanted = (count, *size, 3)
+        raise DamagedError(
+            _again(folder, shard, f"expected {wanted} uint8, got {pictures.shape} {pictures.dtype}")
+        )
+    return pictures, labels
+
+
+def _again(folder: Path, shard: int, problem: str) -> str:
+    name = _labels_path(folder, shard).name
+    return f"{folder}: shard {shard} is damaged: {problem}; remove {name} and run again to have it rendered"

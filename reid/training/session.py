@@ -1,0 +1,206 @@
+"""A whole run: crops made or opened, training with saving and measuring, weights and card at the end.
+
+Owns the clock and the folder of a run: `checkpoint.pt`, `history.json`, and at the end the weights, the model
+card `README.md` and `figures.json`. The caller shows what happens (`Watch`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from reid.durable import make_folder, write_file
+from reid.errors import InputError
+from reid.training import checkpoint
+from reid.training.cropset import CropSet, open_crops
+from reid.training.export import Exported, Made, export
+from reid.training.folder import read_crops
+from reid.training.recipe import Data, Recipe, Schedule
+from reid.training.rendering import render
+from reid.training.trainer import StepLosses, Trainer
+from reid.training.validation import ValidationSet, held_out, labelled_folder, measure
+
+CHECKPOINT = "checkpoint.pt"
+HISTORY = "history.json"
+_TICKS = 1000
+_SMOOTH = 0.98
+
+
+class Watch(Protocol):
+    """Who is told what happens."""
+
+    def progress(self, what: str, done: int, of: int) -> None:
+        """`done` of `of` parts of `what` are done."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Something worth a line."""
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """What of a run is not in its recipe.
+
+    Attributes:
+        steps, minutes: instead of the recipe's limits; giving one leaves out the other.
+        resume: go on with the run in the folder.
+        data: where caches of crops lie. crops: a folder of `reid.people.crops.write_crops` instead.
+        measure: labelled folders that are measured on as well.
+        workers: processes that render; None for one a core.
+        render_only: make the crops and stop.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    resume: bool = False
+    data: Path | None = None
+    crops: Path | None = None
+    measure: tuple[Path, ...] = ()
+    workers: int | None = None
+    render_only: bool = False
+
+
+def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported | None:
+    """Train by `recipe` in the folder `out`; None when only crops were wanted.
+
+    Raises:
+        InputError: no limit of time or steps, a run that is there already, folders that cannot be used.
+        MissingExtraError, ModelError, DamagedError, StorageError: see the parts.
+    """
+    recipe = _limited(recipe, options)
+    path = out / CHECKPOINT
+    if path.exists() and not options.resume and not options.render_only:
+        raise InputError(f"{path}: there is a run; go on with --resume, or choose another --out")
+    size = recipe.schedule.size_at(1.0)
+    named = [] if options.render_only else [labelled_folder(folder, size) for folder in options.measure]
+    caches = options.data or out / "data"
+    crops = _crops(recipe.data, caches, options, watch)
+    held = open_crops(_rendered(recipe.validation, caches, options, watch))
+    watch.say(f"{len(crops):,} crops of {crops.people:,} people, {len(held):,} of {held.people:,} held out")
+    if options.render_only:
+        return None
+    make_folder(out)
+    session = _Session(Trainer(recipe, crops), out, [held_out(held), *named], watch)
+    if options.resume:
+        session.seconds, session.history = checkpoint.load(path, session.trainer)
+    session.train()
+    figures = session.measure()
+    made = Made(
+        crops=len(crops), people=crops.people, cameras=len(np.unique(crops.labels.cameras)),
+        steps=session.trainer.steps, minutes=session.seconds / 60, machine=_machine(session.trainer.device),
+        figures=figures,
+    )  # fmt: skip
+    return export(out, recipe, session.trainer.averaged, made)
+
+
+def _limited(recipe: Recipe, options: Options) -> Recipe:
+    """The recipe with the limits asked for."""
+    if options.steps is not None or options.minutes is not None:
+        limits: dict[str, Any] = {"steps": options.steps or 0, "minutes": options.minutes or 0.0}
+        recipe = dataclasses.replace(recipe, schedule=dataclasses.replace(recipe.schedule, **limits))
+    if not recipe.schedule.steps and not recipe.schedule.minutes and not options.render_only:
+        raise InputError(f"recipe {recipe.name}: no limit; give --minutes or --steps, or schedule.minutes")
+    return recipe
+
+
+def _crops(data: Data, caches: Path, options: Options, watch: Watch) -> CropSet:
+    if options.crops is not None:
+        return read_crops(options.crops, (data.height, data.width))
+    return open_crops(_rendered(data, caches, options, watch))
+
+
+def _rendered(data: Data, caches: Path, options: Options, watch: Watch) -> Path:
+    return render(data, caches, options.workers, lambda done, of: watch.progress("rendering", done, of))
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{len(os.sched_getaffinity(0))} CPU cores"
+
+
+def share_done(schedule: Schedule, steps: int, seconds: float) -> float:
+    """How much of a run is over, 0..1: by steps or by time, whichever is nearer its end."""
+    by_steps = steps / schedule.steps if schedule.steps else 0.0
+    by_time = seconds / 60 / schedule.minutes if schedule.minutes else 0.0
+    return min(1.0, max(by_steps, by_time))
+
+
+class _Session:
+    """A trainer with its clock, its folder and its measurements."""
+
+    def __init__(self, trainer: Trainer, out: Path, sets: list[ValidationSet], watch: Watch) -> None:
+        self.trainer = trainer
+        self.seconds = 0.0
+        self.history: list[dict[str, Any]] = []
+        self._out, self._sets, self._watch = out, sets, watch
+        self._mean: StepLosses | None = None
+
+    def train(self) -> None:
+        """Until the limit; saved now and then, at the end, and when interrupted."""
+        schedule = self.trainer.recipe.schedule
+        saved = measured = self.seconds
+        try:
+            while (done := share_done(schedule, self.trainer.steps, self.seconds)) < 1:
+                begin = time.monotonic()
+                self._note(self.trainer.step(done))
+                self.seconds += time.monotonic() - begin
+                self._watch.progress(self._title(), int(done * _TICKS), _TICKS)
+                if self.seconds - measured >= schedule.validate_minutes * 60:
+                    self.measure()
+                    measured = self.seconds
+                if self.seconds - saved >= schedule.save_minutes * 60:
+                    self._save()
+                    saved = self.seconds
+        finally:
+            self._save()
+
+    def measure(self) -> list[dict[str, Any]]:
+        """Measure the averaged weights on every set; the figures, which the history keeps."""
+        size = self.trainer.recipe.schedule.size_at(1.0)
+        figures = [measure(self.trainer.averaged, each, size) for each in self._sets]
+        self.history.append(
+            {
+                "step": self.trainer.steps,
+                "minutes": round(self.seconds / 60, 2),
+                "losses": dataclasses.asdict(self._mean) if self._mean else None,
+                "figures": figures,
+            }
+        )
+        write_file(self._out / HISTORY, json.dumps(self.history, indent=1).encode())
+        for each in figures:
+            self._watch.say(f"{self._title()}: {_line(each)}")
+        return figures
+
+    def _save(self) -> None:
+        checkpoint.save(self._out / CHECKPOINT, self.trainer, self.seconds, self.history)
+
+    def _note(self, losses: StepLosses) -> None:
+        old = self._mean or losses
+        pairs = zip(dataclasses.astuple(old), dataclasses.astuple(losses), strict=True)
+        self._mean = StepLosses(*(_SMOOTH * before + (1 - _SMOOTH) * now for before, now in pairs))
+
+    def _title(self) -> str:
+        batch, mean = self.trainer.recipe.batch, self._mean
+        pace = self.trainer.steps * batch.people * batch.crops / max(self.seconds, 1e-9)
+        losses = f", losses {mean.identity:.2f} {mean.metric:.2f} {mean.attributes:.3f}" if mean else ""
+        return f"step {self.trainer.steps:,}, {self.seconds / 60:.1f} min, {pace:.0f} crops/s{losses}"
+
+
+def _line(figures: dict[str, Any]) -> str:
+    means = figures["camera_means"]
+    told = figures.get("attributes")
+    attributes = f", attributes {np.mean(list(told.values())):.2f}" if told else ""
+    return (
+        f"{figures['set']} rank-1 {figures['rank1']:.3f} mAP {figures['mAP']:.3f}"
+        f" ({means['rank1']:.3f} {means['mAP']:.3f}){attributes}"
+    )

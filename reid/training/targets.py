@@ -1,0 +1,85 @@
+"""What the attribute head is to answer for a crop: known to be so, known not to be so, or not to be seen.
+
+Owns when a crop cannot tell. Knows no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.attributes import BY_NAME, COLUMNS, GROUPS
+
+UNKNOWN = -1
+_COLOURLESS = frozenset({"night", "infrared"})
+_HIDDEN = 0.6  # visibility below which the lower body is taken to be what is hidden
+_MOSTLY_HIDDEN = 0.45
+_TOO_SMALL = {"face": 110.0, "upper_pattern": 80.0, "lower_pattern": 80.0}  # pixels of height
+
+COLOURS = ("upper_colours", "lower_colours")
+LOWER_BODY = ("lower", "lower_colours", "lower_pattern")
+
+Targets = NDArray[np.int8]
+"""(COLUMNS,) or (N, COLUMNS) int8: 1 true, 0 false, -1 unknown."""
+
+
+def person_targets(labels: Mapping[str, Any]) -> Targets:
+    """(COLUMNS,) of `reid.people.labels.attributes`: the truth, whatever a crop shows of it."""
+    aid, bag = labels["aid"], labels["bag"]
+    answers: dict[str, set[str]] = {
+        "upper_colours": set(labels["upper_colours"]),
+        "lower_colours": set(labels["lower_colours"]),
+        "sleeves": {labels["sleeves"]},
+        "lower": {labels["lower"]},
+        "coat": {"coat"} if labels["coat"] else set(),
+        "upper_pattern": {labels["upper_pattern"]},
+        "lower_pattern": {labels["lower_pattern"]},
+        "hat": {"hat"} if labels["hat"] != "none" else set(),
+        "face": {"glasses or mask"} if labels["glasses"] or labels["mask"] != "none" else set(),
+        "backpack": {"backpack"} if bag == "backpack" else set(),
+        "bag": {"bag"} if bag not in ("none", "backpack") else set(),
+        "umbrella": {"umbrella"} if aid == "umbrella" else set(),
+        "aid": {"none" if aid == "umbrella" else aid},
+        "age_group": {labels["age_group"]},
+        "gender": {"male"} if labels["male"] else set(),
+    }
+    targets = np.zeros(COLUMNS, np.int8)
+    for group in GROUPS:
+        given = answers[group.name]
+        true = [answer in given for answer in group.answers]
+        if group.kind == "one" and sum(true) != 1:
+            raise ValueError(f"{group.name}: expected one of {group.answers}, got {sorted(given)}")
+        targets[group.columns] = true
+    return targets
+
+
+def crop_targets(
+    person: Targets, *, light: str, visibility: float, height_px: float, view_deg: float
+) -> Targets:
+    """(COLUMNS,) for one crop: `person`'s, unknown where this crop cannot tell.
+
+    Args:
+        person: of `person_targets`.
+        light: of `reid.people.light.LIGHTS`; by night and in infra-red no colour is known.
+        visibility, height_px, view_deg: see `reid.people.crops.CropLabel`.
+    """
+    targets = person.copy()
+    unknown: set[str] = set()
+    if light in _COLOURLESS:
+        unknown.update(COLOURS)
+    if visibility < _HIDDEN:
+        unknown.update(LOWER_BODY)
+    if visibility < _MOSTLY_HIDDEN:
+        unknown.update(group.name for group in GROUPS if group.name not in ("umbrella", "hat"))
+    unknown.update(name for name, least in _TOO_SMALL.items() if height_px < least)
+    from_behind = 110 < view_deg % 360 < 250
+    if from_behind:
+        unknown.add("face")
+    if not 50 < view_deg % 360 < 310:
+        unknown.add("backpack")
+    for name in unknown:
+        targets[BY_NAME[name].columns] = UNKNOWN
+    return targets

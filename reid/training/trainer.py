@@ -1,0 +1,221 @@
+"""One run of training: network, classifier, averaged weights, optimizer, and the step that moves them.
+
+Every random number of step k follows from the seed and k, so the state on disk is tensors and counters, and a
+resumed run gives the weights of an undisturbed one. Knows recipes and crops; no file and no clock.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reid.attributes import BY_NAME
+from reid.errors import ModelError, UnknownNameError
+from reid.networks.peoplenet import BUILDERS, PeopleNet
+from reid.training import losses
+from reid.training.augment import Batch, augment
+from reid.training.cropset import CropSet
+from reid.training.recipe import Loss, Recipe, Schedule
+from reid.training.sampler import Sampler
+from reid.training.targets import COLOURS, LOWER_BODY, UNKNOWN
+
+_MIX = 0.1  # parameter of the Beta distribution of MixStyle's paper
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """Losses of one step, weighted as in the sum that is minimized."""
+
+    identity: float
+    metric: float
+    attributes: float
+
+    @property
+    def total(self) -> float:
+        """The sum."""
+        return self.identity + self.metric + self.attributes
+
+
+class MixStyle:
+    """Mixes each crop's channel statistics with another's (Zhou et al. 2021), in a share of the batches.
+
+    A forward hook: it takes what a stage gives, (N, C, H, W), and returns it in another style.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def __call__(self, module: nn.Module, inputs: Any, x: Tensor) -> Tensor:
+        """The same content, mixed styles; unchanged while measuring."""
+        if not module.training or float(torch.rand(())) >= self.share:
+            return x
+        spread, middle = torch.std_mean(x.detach(), (2, 3), keepdim=True)
+        spread = spread + 1e-5
+        own = torch.distributions.Beta(_MIX, _MIX).sample((len(x), 1, 1, 1)).to(x.device)
+        other = torch.randperm(len(x)).to(x.device)
+        new_spread = own * spread + (1 - own) * spread[other]
+        new_middle = own * middle + (1 - own) * middle[other]
+        return (x - middle) / spread * new_spread + new_middle
+
+
+class Trainer:
+    """What is trained and how; `step` after `step`.
+
+    Args:
+        recipe: all settings.
+        crops: what is learned from.
+        device: where the work is done; CUDA when there is one.
+
+    Attributes:
+        averaged: the network with averaged weights, in evaluation mode: what is measured and kept.
+        steps: how many were done.
+
+    Raises:
+        UnknownNameError: no such network.
+        InputError: fewer people than a batch needs.
+    """
+
+    def __init__(self, recipe: Recipe, crops: CropSet, device: torch.device | None = None) -> None:
+        self.recipe = recipe
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if recipe.network.variant not in BUILDERS:
+            raise UnknownNameError("network", recipe.network.variant, BUILDERS)
+        labels = crops.labels
+        self._crops = crops
+        self._sampler = Sampler(labels.identities, labels.cameras, recipe.batch, recipe.schedule.seed)
+        self._targets = labels.targets.copy()
+        if not recipe.loss.gender:
+            self._targets[:, BY_NAME["gender"].columns] = UNKNOWN
+        torch.manual_seed(recipe.schedule.seed)
+        network = BUILDERS[recipe.network.variant]()
+        network.neck.bias.requires_grad_(False)  # a neck without shift keeps cosine and classifier in accord
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.classifier = _classifier(recipe.loss, network.config.dimension, crops.people).to(self.device)
+        self.averaged: PeopleNet = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.network.stages[1].register_forward_hook(MixStyle(recipe.network.mixstyle))
+        self.optimizer = _optimizer(recipe.schedule, [self.network, self.classifier])
+        self._generator = torch.Generator(self.device)
+        self.steps = 0
+
+    def step(self, done: float) -> StepLosses:
+        """One batch forward and backward; `done` is the share of the run that is over, 0..1."""
+        torch.manual_seed(_seed(self.recipe.schedule.seed, self.steps, 0))
+        self._generator.manual_seed(_seed(self.recipe.schedule.seed, self.steps, 1))
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe.schedule, done)
+        rows = self._sampler.batch(self.steps)
+        batch = augment(
+            self._crops.gather(rows), self._crops.labels.cameras[rows], self.recipe.schedule.size_at(done),
+            self.recipe.augment, self._generator,
+        )  # fmt: skip
+        parts = self._losses(rows, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        total: Tensor = parts.sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        parameters = [*self.network.parameters(), *self.classifier.parameters()]
+        nn.utils.clip_grad_norm_(parameters, self.recipe.schedule.clip)
+        self.optimizer.step()
+        self.steps += 1
+        self._average()
+        found = StepLosses(*parts.detach().cpu().tolist())
+        if not math.isfinite(found.total):
+            raise ModelError(
+                f"training diverged at step {self.steps}: the loss is {found.total}; lower schedule.rate and"
+                " start again from the beginning"
+            )
+        return found
+
+    def _losses(self, rows: np.ndarray[Any, np.dtype[np.int64]], batch: Batch) -> Tensor:
+        """(3,) identity, metric, attributes; weighted."""
+        self.network.train()
+        loss = self.recipe.loss
+        identities = torch.from_numpy(self._crops.labels.identities[rows]).to(self.device)
+        half = torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda")
+        with half:
+            embeddings, attributes = self.network.features(batch.pixels)
+        embeddings, attributes = embeddings.float(), attributes.float()
+        identity = self.classifier(self.network.neck(embeddings), identities, loss.smoothing)
+        metric = embeddings.new_zeros(())
+        if loss.metric != "none":
+            measure = losses.batch_hard_triplet if loss.metric == "triplet" else losses.circle
+            metric = measure(embeddings, identities) * loss.metric_weight
+        targets = torch.from_numpy(self._targets[rows]).to(self.device)
+        told = losses.attribute_loss(attributes, hide(targets, batch))
+        return torch.stack([identity, metric, told * loss.attributes])
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged weights towards the present ones; faster while there are few steps to average."""
+        decay = min(self.recipe.schedule.ema, (1 + self.steps) / (10 + self.steps))
+        present = self.network.state_dict()
+        for name, value in self.averaged.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(present[name], 1 - decay)
+            else:
+                value.copy_(present[name])
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs."""
+        return {
+            "steps": self.steps,
+            "network": self.network.state_dict(),
+            "classifier": self.classifier.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state()` of a trainer of the same recipe and crops.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: it is of another one.
+        """
+        self.network.load_state_dict(state["network"])
+        self.classifier.load_state_dict(state["classifier"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps = int(state["steps"])
+
+
+def learning_rate(schedule: Schedule, done: float) -> float:
+    """Rising linearly during the warm-up, then along half a cosine to `floor`; `done` is 0..1."""
+    if done < schedule.warmup:
+        return schedule.rate * (0.05 + 0.95 * done / schedule.warmup)
+    share = min(1.0, (done - schedule.warmup) / (1 - schedule.warmup))
+    return schedule.rate * (schedule.floor + (1 - schedule.floor) * (1 + math.cos(math.pi * share)) / 2)
+
+
+def hide(targets: Tensor, batch: Batch) -> Tensor:
+    """(N, COLUMNS) targets, unknown where augmentation took away what they ask for."""
+    targets = targets.clone()
+    for names, lost in ((COLOURS, batch.colourless), (LOWER_BODY, batch.legless)):
+        for name in names:
+            columns = targets[:, BY_NAME[name].columns]
+            columns[lost] = UNKNOWN
+    return targets
+
+
+def _seed(seed: int, step: int, purpose: int) -> int:
+    return int(np.random.SeedSequence([seed, step, purpose]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _classifier(loss: Loss, dimension: int, people: int) -> nn.Module:
+    if loss.classifier == "linear":
+        return losses.LinearClassifier(dimension, people)
+    return losses.CosineClassifier(dimension, people, loss.scale, loss.margin)
+
+
+def _optimizer(schedule: Schedule, modules: list[nn.Module]) -> torch.optim.AdamW:
+    trained = [p for module in modules for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": schedule.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=schedule.rate)
