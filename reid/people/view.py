@@ -29,6 +29,7 @@ _PLACE_SHARES = {
     "street": 0.24, "alley": 0.15, "park": 0.14, "crossing": 0.11, "plaza": 0.08, "station": 0.12, "shop": 0.09, "lift": 0.07
 }  # fmt: skip
 _OUTDOOR_SHARES = {"sun": 0.32, "overcast": 0.28, "dusk": 0.12, "night": 0.18, "infrared": 0.1}
+_FEWEST_ROUTES, _ATTEMPTS = 2, 12  # a camera that looks at a wall is hung again
 _SEEDS = 2**63 - 1
 
 
@@ -83,13 +84,17 @@ def make_view(
         raise InputError(f"seed: expected 0 to {_SEEDS}, got {seed}")
     check_size(width, height)
     place, light = _chosen(seed, place, light)
-    camera, rig = make_camera(np.random.default_rng([seed, 2]), place, width, height)
-    return view_from(camera, rig, seed, place, light)
+    for attempt in range(_ATTEMPTS):
+        camera, rig = make_camera(np.random.default_rng([seed, 2, attempt]), place, width, height)
+        view = view_from(camera, rig, seed, place, light, attempt)
+        if len(view.scene.routes) >= _FEWEST_ROUTES:
+            break
+    return view
 
 
-def view_from(camera: Camera, rig: Rig, seed: int, place: str, light: str) -> View:
+def view_from(camera: Camera, rig: Rig, seed: int, place: str, light: str, attempt: int = 0) -> View:
     """What this camera sees of the place of `seed`, which is laid out for its `rig`; see `make_view`."""
-    scene = lay_out(place, Site(np.random.default_rng([seed, 3]), rig))
+    scene = lay_out(place, Site(np.random.default_rng([seed, 3, attempt]), rig))
     lighting = make_light(light, np.random.default_rng([seed, 4]), scene.lamps, rig.height)
     rain = _rain(np.random.default_rng([seed, 6]), place, light)
     index = casting.index_solids(scene)
