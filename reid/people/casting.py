@@ -162,7 +162,7 @@ def _light_table(light: Light, rain: float) -> F32:
     """The light as rows of `kernels.lighting`."""
     night = {"night": 1.0, "infrared": 0.06, "dusk": 0.7}.get(light.kind, 0.0)
     main = light.main
-    numbers = [light.haze + 0.004 * rain, night, min(1.0, 0.5 + 0.5 * rain) if rain > 0 else 0.0]
+    numbers = [light.haze + 0.0025 * rain, night, min(1.0, 0.5 + 0.5 * rain) if rain > 0 else 0.0]
     return np.array([main.direction, main.colour, main.sky, main.ground, light.zenith, light.horizon, numbers], np.float32)
 
 
@@ -187,6 +187,7 @@ def cast(camera: Camera, scene: Scene, light: Light, index: Index, rain: float) 
     lamps, lights = _lamp_table(light), _light_table(light, rain)
     space = index.solids, index.starts, index.members, index.grid, lights, lamps
     sight = eye, rotation, lens, table, depth, seen, shadows
-    raycast.darken(*space, *sight)
-    raycast.paint(index.solids, scene.zones, *space[1:], index.contact, *sight, picture)
+    if light.kind != "indoor":  # the many lamps of a ceiling cast no shadows
+        raycast.darken(*space, *sight)
+    raycast.paint(index.solids, scene.zones, *space[1:], index.contact, *sight, light.kind != "indoor", picture)
     return picture, depth

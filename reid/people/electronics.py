@@ -41,6 +41,7 @@ class Electronics:
         jpeg_quality: 1..100, for stills; crf: of H.264, for clips.
         frame_rate: frames a second, 6 to 15.
         monochrome: grey pictures.
+        shoulder: how softly highlights are compressed; 1 by day, more where lamps stand in the dark.
 
     Raises:
         InputError: a value outside its range.
@@ -60,6 +61,7 @@ class Electronics:
     crf: int = 26
     frame_rate: int = 10
     monochrome: bool = False
+    shoulder: float = 1.0
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -75,8 +77,9 @@ class Electronics:
         """Display value by v / (1 + v): straight, then a knee, then the gamma."""
         place = np.linspace(0, 1 - 1 / (4 * _STEPS), _STEPS + 1)
         light = place / (1 - place)
-        over = np.maximum(light - _KNEE, 0)
-        bent = np.minimum(light, _KNEE) + (1 - _KNEE) * (1 - np.exp(-over / (1 - _KNEE)))
+        knee = _KNEE / self.shoulder
+        over = np.maximum(light - knee, 0)
+        bent = np.minimum(light, knee) + (1 - knee) * (1 - np.exp(-over / ((1 - knee) * self.shoulder**1.5)))
         return np.asarray(bent ** (1 / self.gamma), np.float32)
 
     def expose(self, linear: F32) -> F32:
@@ -185,6 +188,7 @@ def make_electronics(kind: str, rng: np.random.Generator, background: F32) -> El
         crf=int(rng.integers(26, 34)),
         frame_rate=int(rng.choice([6, 8, 10, 12, 15], p=[0.1, 0.2, 0.35, 0.15, 0.2])),
         monochrome=grey,
+        shoulder={"night": 2.2, "infrared": 2.0, "dusk": 1.4}.get(kind, 1.0),
     )
 
 
@@ -197,5 +201,5 @@ def automatic_gain(background: F32, target: float, kind: str) -> float:
     luma = background[height // 5 :: 4, ::4] @ np.array([0.299, 0.587, 0.114], np.float32)
     middle = 0.6 * float(np.exp(np.log(luma + 1e-4).mean())) + 0.4 * float(luma.mean())
     bright = float(np.percentile(luma, 96))
-    share, head = {"dusk": (0.75, 1.4), "night": (0.42, 1.3), "infrared": (0.6, 1.2)}.get(kind, (1.0, 1.5))
+    share, head = {"dusk": (0.75, 1.8), "night": (0.5, 3.2), "infrared": (0.65, 2.5)}.get(kind, (1.0, 1.5))
     return float(np.clip(min(target * share / middle, head / max(bright, 1e-4)), 0.05, 60.0))

@@ -64,7 +64,7 @@ def make_veil(background: F32, camera: Camera, light: Light, gain: float, rng: n
     over = np.maximum(small - 0.9 / gain, 0)
     veil = np.zeros_like(small)
     if float(over.max()) > 0:
-        for share, sigma in ((0.10, 0.004), (0.06, 0.015), (0.05, 0.06)):
+        for share, sigma in ((0.10, 0.004), (0.045, 0.015), (0.02, 0.06)):
             veil += images.blur_floats(over, sigma * width / 4 + 0.5) * np.float32(share * dirt)
     if light.kind in ("sun", "dusk"):
         veil += _sun_glare(veil.shape[:2], camera, light, dirt)

@@ -200,12 +200,12 @@ def radiance(
     wet = light[NUMBERS, WET] if nz > 0.7 and z < 0.5 else 0.0
     damp = 1 - 0.45 * wet
     red, green, blue = made[0] * red * damp + made[4], made[1] * green * damp + made[5], made[2] * blue * damp + made[6]
-    puddle = wet * (0.35 + 0.65 * clamp(flat_noise(x * 0.8, y * 0.8, 4) * 3 - 1.2)) if wet > 0 else 0.0
+    puddle = wet * (0.25 + 0.5 * clamp(flat_noise(x * 0.7, y * 0.7, 4) * 3 - 1.6)) if wet > 0 else 0.0
     gloss = max(made[3], 0.8 * puddle)
+    rough = 0.03 * (1 - gloss) + 0.12 * wet
     if gloss > 0.09:
         facing = -(ux * nx + uy * ny + uz * nz)
         share = gloss * (0.05 + 0.95 * (1 - clamp(facing)) ** 4.0)
-        rough = 0.03 * (1 - gloss)
         mx = ux + 2 * facing * nx + rough * (jitter - 0.5)
         my = uy + 2 * facing * ny + rough * (lattice(int(x * 200), int(y * 200), int(z * 200)) - 0.5)
         mz = uz + 2 * facing * nz
@@ -232,12 +232,12 @@ def radiance(
 @compiled
 def paint(
     solids: F32, zones: F32, starts: I32, members: I32, grid: F64, light: F32, lamps: F32, contact: F32, eye: F64,
-    rotation: F64, lens: F64, table: F32, depth: F32, seen: I32, shadows: I32, picture: F32,
+    rotation: F64, lens: F64, table: F32, depth: F32, seen: I32, shadows: I32, hard: bool, picture: F32,
 ) -> None:  # fmt: skip
     """Light what `see` found; 2 x 2 rays a pixel along edges.
 
     Args:
-        depth, seen: (H, W) of `see`; shadows: (H, W) of `darken`.
+        depth, seen: (H, W) of `see`; shadows: (H, W) of `darken`; hard: whether edges need their own.
         picture: (H, W, 3) linear RGB, written.
     """
     for row in range(seen.shape[0]):
@@ -252,7 +252,7 @@ def paint(
                 dx, dy, dz = aim(rotation, a, b)
                 if rays == 4:
                     t, number = see_one(solids, seen, row, column, eye, dx, dy, dz)
-                bits = shadows[row, column] if number == seen[row, column] else -1
+                bits = shadows[row, column] if number == seen[row, column] or not hard else -1
                 r, g, c = radiance(
                     solids, zones, starts, members, grid, light, lamps, contact, number, eye, dx, dy, dz, t, lens[0],
                     jitter, bits,

@@ -85,8 +85,8 @@ def foliage(s: F32, x: float, y: float, z: float, lod: float) -> Surface:
     """Leaves: clumps of light and dark green."""
     seed = s[SEED]
     clump = lump(x + seed, y, z, 0.32, lod)
-    leaf = lump(x, y + seed, z, 0.07, lod)
-    k = 0.25 + 0.85 * clump * clump + 0.75 * leaf * leaf
+    leaf = 0.5 * lump(x, y + seed, z, 0.11, lod) + 0.5 * lump(x, y, z + seed, 0.045, lod)
+    k = 0.15 + 0.7 * clump * clump + 1.1 * leaf * leaf
     warm = 0.8 + 0.4 * clump
     return s[RED] * k * warm, s[GREEN] * k, s[BLUE] * k, 0.03, 0.0, 0.0, 0.0
 

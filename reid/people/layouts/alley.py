@@ -24,7 +24,7 @@ def alley(site: Site) -> Scene:
     mirror = bool(rng.random() < 0.5)
     slant = float(rng.uniform(-0.1, 0.22))
     turned = Frame(0.0, 0.0, math.pi / 2 + slant if mirror else math.pi / 2 - slant, mirror)
-    x, y = turned.world(0.0, half - 0.35)  # the camera hangs at the wall on the -v side
+    x, y = turned.world(0.0, half - float(rng.uniform(0.45, 1.2)))  # the camera hangs at the wall on the -v side
     frame = Frame(x, y, turned.angle, mirror)
     end = float(rng.uniform(24, 38))
     side = float(rng.uniform(0.75, 1.5)) * site.rig.distance
@@ -139,7 +139,7 @@ def _plot(site: Site, where: Frame, wide: float) -> None:
         site.box(where.at(0, 0.12), (wide, 0.3, 0.08), STONE, grey(rng, 0.25, 0.4), low=high)
         set_back = float(rng.uniform(1.5, 2.5))
         _house(site, where.at(0, set_back + 4), wide - 0.4, 0.0, upper + storey, storey, colour)
-        if rng.random() < 0.5:
+        if rng.random() < 0.5 and math.hypot(where.x, where.y) > 9:
             props.tree(
                 site,
                 where.at(float(rng.uniform(-0.3, 0.3)) * wide, 0.9),

@@ -21,7 +21,7 @@ def lift(site: Site) -> Scene:
     rng = site.rng
     wide, deep = float(rng.uniform(1.6, 2.0)), float(rng.uniform(1.6, 2.2))
     corner = float(rng.choice([-1, 1]))
-    turn = math.atan2(corner * (wide / 2 - 0.12), deep) * 1.0
+    turn = -corner * math.atan2(wide / 2 - 0.12, deep) * float(rng.uniform(0.75, 1.05))
     # u across, v towards the door; the camera is at u = corner * (wide / 2 - 0.12), v = 0.1
     base = Frame(0.0, 0.0, turn)
     x, y = base.world(-corner * (wide / 2 - 0.12), -0.1)

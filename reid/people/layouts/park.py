@@ -15,6 +15,7 @@ from reid.people.scene import Scene
 
 _FLOOR = (-60.0, -8.0, 60.0, 90.0)
 _GROUND = Frame()
+_LAWNS = ((0.065, 0.095, 0.03), (0.085, 0.11, 0.04), (0.1, 0.1, 0.05))
 
 
 def park(site: Site) -> Scene:
@@ -54,7 +55,9 @@ def _bend(rng: np.random.Generator, start: tuple[float, float], end: tuple[float
 
 def _pave(site: Site, paths: list[F64], wide: float) -> None:
     rng = site.rng
-    site.zone(_GROUND, ground.GRASS, (400, 400), tinted(rng, (0.09, 0.13, 0.045), 0.2, 0.06))
+    lawn = _LAWNS[int(rng.integers(len(_LAWNS)))]
+    bare = float(rng.uniform(0.85, 1.25))  # how seldom the earth shows
+    site.zone(_GROUND, ground.GRASS, (400, 400), tinted(rng, lawn, 0.15, 0.04), tinted(rng, (0.17, 0.14, 0.07), 0.15), p0=bare)
     for _ in range(int(rng.integers(1, 4))):
         place = Frame(float(rng.uniform(-12, 12)), float(rng.uniform(4, 30)), float(rng.uniform(0, 3)))
         size = float(rng.uniform(2, 6)), float(rng.uniform(2, 4))

@@ -35,9 +35,9 @@ def plaza(site: Site) -> Scene:
 
 def _pave(site: Site, frame: Frame) -> None:
     rng = site.rng
-    size = float(rng.choice([0.6, 0.9, 1.2]))
+    size = float(rng.choice([0.2, 0.3, 0.4, 0.6]))
     if rng.random() < 0.5:
-        site.zone(frame, ground.SLABS, (400, 400), grey(rng, 0.24, 0.36), p0=size)
+        site.zone(frame, ground.SLABS, (400, 400), grey(rng, 0.24, 0.36), p0=2 * size)
     else:
         first, second = tinted(rng, (0.3, 0.29, 0.28), 0.12, 0.02), tinted(rng, (0.26, 0.2, 0.17), 0.15, 0.03)
         site.zone(frame, ground.PAVING, (400, 400), first, second, size, size / 2)

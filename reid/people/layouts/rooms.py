@@ -15,12 +15,13 @@ _THICK = 0.25
 def ceiling(site: Site, where: Frame, size: tuple[float, float], high: float, colour: Rgb, every: tuple[int, int], power: float) -> None:
     """A suspended ceiling with lamp boards every so many boards of 60 cm, and the light they give.
 
-    Only a few of the many lamps are kept as sources of light; each stands for its neighbours.
+    Only a few of the many lamps near the middle are sources of light; each stands for its neighbours.
     """
     site.box(where, (*size, 0.3), CEILING, colour, p0=float(every[0]), p1=float(every[1]), low=high)
     tone = (power, power * 0.99, power * 0.95)
-    for u in np.arange(-size[0] / 2 + 2.5, size[0] / 2, 5.0):
-        for v in np.arange(-size[1] / 2 + 3.0, size[1] / 2, 6.0):
+    reach = min(size[0] / 2, 12.0), min(size[1] / 2, 11.0)
+    for u in np.linspace(-reach[0] + 1.5, reach[0] - 1.5, max(2, round(reach[0] / 3))):
+        for v in np.linspace(-reach[1] + 1.5, reach[1] - 1.5, max(2, round(reach[1] / 3.5))):
             site.lamp(where.at(float(u), float(v)), high - 0.05, tone, 1.0)
 
 

@@ -20,7 +20,7 @@ def shop(site: Site) -> Scene:
     """Seen from above the counter in a corner: aisles, cold cabinets along the walls, the door on one side."""
     rng = site.rng
     turn = float(rng.uniform(-0.5, 0.5))
-    frame = Frame(0.0, 0.0, turn, bool(rng.random() < 0.5))
+    frame = Frame(0.0, 0.0, turn) if rng.random() < 0.5 else Frame(0.0, 0.0, math.pi + turn, True)
     left, right = -float(rng.uniform(2.5, 4.5)), float(rng.uniform(3.0, 5.0))
     deep = float(rng.uniform(9, 13))
     high = max(site.rig.height + 0.12, float(rng.uniform(2.7, 3.2)))
