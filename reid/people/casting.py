@@ -85,7 +85,11 @@ def _contact(solids: F32) -> F32:
     wide, tall = (int(cells * _CELL_M * _CONTACT_PER_M) for cells in _CELLS)
     tight, broad = np.zeros((tall, wide), np.float32), np.zeros((tall, wide), np.float32)
     for solid in solids[solids[:, columns.BOTTOM] < 0.5]:
-        half = solid[[columns.HALF_X, columns.HALF_Y]] if solid[columns.KIND] != columns.WHEEL else solid[[columns.HALF_Y, columns.HALF_X]]
+        half = (
+            solid[[columns.HALF_X, columns.HALF_Y]]
+            if solid[columns.KIND] != columns.WHEEL
+            else solid[[columns.HALF_Y, columns.HALF_X]]
+        )
         reach = np.abs(solid[columns.COS]) * half + np.abs(solid[columns.SIN]) * half[::-1]
         middle = solid[[columns.X, columns.Y]] - _ORIGIN
         first = np.clip(np.floor((middle - reach) * _CONTACT_PER_M), 0, [wide, tall]).astype(int)
@@ -115,7 +119,14 @@ def with_shade(light: Light, index: Index) -> Light:
     left, near, right, far = _SHADE_SPAN
     share = np.ones((round((far - near) / _SHADE_CELL_M), round((right - left) / _SHADE_CELL_M)), np.float32)
     trace.sun_share(
-        index.solids, index.starts, index.members, index.grid, light.main.direction, np.array([left, near]), _SHADE_CELL_M, share
+        index.solids,
+        index.starts,
+        index.members,
+        index.grid,
+        light.main.direction,
+        np.array([left, near]),
+        _SHADE_CELL_M,
+        share,
     )
     return replace(light, shade=Shade(images.blur_floats(share, 0.6), (left, near), _SHADE_CELL_M))
 
@@ -151,7 +162,9 @@ def _lens_table(camera: Camera) -> tuple[F64, F32]:
     """What `kernels.raycast.slope` needs: lens numbers and undistorted over distorted radius."""
     corner = (math.hypot(camera.width, camera.height) / 2 + 4) / camera.focal
     squared = np.linspace(0, corner**2, _LENS_STEPS + 1)
-    pixels = np.column_stack([np.sqrt(squared) * camera.focal + camera.width / 2, np.full(_LENS_STEPS + 1, camera.height / 2)])
+    pixels = np.column_stack(
+        [np.sqrt(squared) * camera.focal + camera.width / 2, np.full(_LENS_STEPS + 1, camera.height / 2)]
+    )
     flat = camera.flat(pixels)[:, 0]
     table = np.divide(flat, np.sqrt(squared), out=np.ones_like(flat), where=squared > 0)
     lens = np.array([camera.focal, camera.width / 2, camera.height / 2, _LENS_STEPS / corner**2])
@@ -162,32 +175,64 @@ def _light_table(light: Light, rain: float) -> F32:
     """The light as rows of `kernels.lighting`."""
     night = {"night": 1.0, "infrared": 0.06, "dusk": 0.7}.get(light.kind, 0.0)
     main = light.main
-    numbers = [light.haze + 0.0025 * rain, night, min(1.0, 0.5 + 0.5 * rain) if rain > 0 else 0.0]
-    return np.array([main.direction, main.colour, main.sky, main.ground, light.zenith, light.horizon, numbers], np.float32)
+    numbers = [light.haze + 0.001 * rain, night, min(1.0, 0.5 + 0.5 * rain) if rain > 0 else 0.0]
+    return np.array(
+        [main.direction, main.colour, main.sky, main.ground, light.zenith, light.horizon, numbers], np.float32
+    )
 
 
 def _lamp_table(light: Light) -> F32:
     """(L, columns) the lamps as `kernels.lighting` reads them."""
-    rows = [[*lamp.position, *lamp.colour, *lamp.axis, lamp.focus, lamp.squared_reach] for lamp in light.lamps]
+    rows = [
+        [*lamp.position, *lamp.colour, *lamp.axis, lamp.focus, lamp.squared_reach] for lamp in light.lamps
+    ]
     return np.array(rows, np.float32).reshape(-1, lighting.LAMP_COLUMNS)
 
 
-def cast(camera: Camera, scene: Scene, light: Light, index: Index, rain: float) -> tuple[F32, F32]:
-    """Draw a scene.
+@dataclass(frozen=True)
+class Sight:
+    """What each pixel sees.
 
-    Returns:
-        (H, W, 3) float32 linear RGB and (H, W) float32 depth along the forward axis, 1e9 for the sky.
+    Attributes:
+        camera: who looks.
+        depth: (H, W) float32 metres along the forward axis, 1e9 for the sky.
+        seen: (H, W) int32 number of the solid, or `kernels.trace.GROUND` or `SKY`.
+        lens, table: see `kernels.raycast.slope`.
     """
+
+    camera: Camera
+    depth: F32
+    seen: I32
+    lens: F64
+    table: F32
+
+
+def look(camera: Camera, index: Index) -> Sight:
+    """Find what each pixel sees."""
     lens, table = _lens_table(camera)
     depth = np.empty((camera.height, camera.width), np.float32)
     seen = np.empty(depth.shape, np.int32)
     eye, rotation = np.ascontiguousarray(camera.position), np.ascontiguousarray(camera.rotation)
     raycast.see(index.solids, _spans(index.solids, camera), eye, rotation, lens, table, depth, seen)
-    shadows, picture = np.zeros_like(seen), np.empty((*depth.shape, 3), np.float32)
-    lamps, lights = _lamp_table(light), _light_table(light, rain)
-    space = index.solids, index.starts, index.members, index.grid, lights, lamps
-    sight = eye, rotation, lens, table, depth, seen, shadows
-    if light.kind != "indoor":  # the many lamps of a ceiling cast no shadows
-        raycast.darken(*space, *sight)
-    raycast.paint(index.solids, scene.zones, *space[1:], index.contact, *sight, light.kind != "indoor", picture)
-    return picture, depth
+    return Sight(camera, depth, seen, lens, table)
+
+
+def light_up(sight: Sight, zones: F32, light: Light, index: Index, rain: float) -> F32:
+    """(H, W, 3) float32 linear RGB of what is seen; `zones` of the scene, `rain` 0..1."""
+    seen = sight.seen
+    shadows, picture = np.zeros_like(seen), np.empty((*seen.shape, 3), np.float32)
+    space = (
+        index.solids,
+        index.starts,
+        index.members,
+        index.grid,
+        _light_table(light, rain),
+        _lamp_table(light),
+    )
+    eye, rotation = np.ascontiguousarray(sight.camera.position), np.ascontiguousarray(sight.camera.rotation)
+    view = eye, rotation, sight.lens, sight.table, sight.depth, seen, shadows
+    hard = light.kind != "indoor"  # the many lamps of a ceiling cast no shadows
+    if hard:
+        raycast.darken(*space, *view)
+    raycast.paint(index.solids, zones, *space[1:], index.contact, *view, hard, picture)
+    return picture

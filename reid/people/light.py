@@ -233,7 +233,7 @@ def make_light(
     used = tuple(lamps) if kind in ("dusk", "night", "indoor") else ()
     if grey:
         used = (_infrared_lamp(rng, camera_height),)
-    haze = {"sun": 0.0012, "overcast": 0.002, "dusk": 0.002}.get(kind, 0.0) * float(rng.uniform(0.5, 2.5))
+    haze = {"sun": 0.0003, "overcast": 0.0004, "dusk": 0.0004}.get(kind, 0.0) * float(rng.uniform(0.5, 2.5))
     return Light(kind, main, used, _f32(zenith * tint), _f32(horizon * tint), haze)
 
 

@@ -47,7 +47,9 @@ class Scene:
         """(N,) whether somebody fits at each of (N, 2) ground points: on the floor, not in or at a thing."""
         points = np.asarray(points, np.float64)
         left, near, right, far = self.floor
-        on_floor = (points[:, 0] > left) & (points[:, 0] < right) & (points[:, 1] > near) & (points[:, 1] < far)
+        on_floor = (
+            (points[:, 0] > left) & (points[:, 0] < right) & (points[:, 1] > near) & (points[:, 1] < far)
+        )
         return on_floor & (clearance(self.solids, points) > BODY_M)
 
     def with_routes(self, routes: tuple[F64, ...]) -> Scene:

@@ -7,14 +7,14 @@ be filmed by day and by night. Draws no people.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid.errors import InputError
 from reid.people import casting
-from reid.people.camera import Camera, aimed, check_size
+from reid.people.camera import SIDES, Camera, aimed, check_size
 from reid.people.electronics import Electronics, make_electronics
 from reid.people.layouts import check_place, lay_out
 from reid.people.layouts.site import Rig, Site
@@ -29,7 +29,8 @@ _PLACE_SHARES = {
     "street": 0.24, "alley": 0.15, "park": 0.14, "crossing": 0.11, "plaza": 0.08, "station": 0.12, "shop": 0.09, "lift": 0.07
 }  # fmt: skip
 _OUTDOOR_SHARES = {"sun": 0.32, "overcast": 0.28, "dusk": 0.12, "night": 0.18, "infrared": 0.1}
-_FEWEST_ROUTES, _ATTEMPTS = 2, 12  # a camera that looks at a wall is hung again
+_ENOUGH_ROUTES, _ATTEMPTS = 4, 10  # a camera that looks at a wall is hung again
+_PROBE = 512  # pixels of the picture in which routes are judged
 _SEEDS = 2**63 - 1
 
 
@@ -84,26 +85,48 @@ def make_view(
         raise InputError(f"seed: expected 0 to {_SEEDS}, got {seed}")
     check_size(width, height)
     place, light = _chosen(seed, place, light)
-    for attempt in range(_ATTEMPTS):
-        camera, rig = make_camera(np.random.default_rng([seed, 2, attempt]), place, width, height)
-        view = view_from(camera, rig, seed, place, light, attempt)
-        if len(view.scene.routes) >= _FEWEST_ROUTES:
+    tries = (_hang(seed, attempt, place, width, height) for attempt in range(_ATTEMPTS))
+    best: tuple[Camera, Rig, Scene, casting.Index] | None = None
+    for hung in tries:
+        if best is None or len(hung[2].routes) > len(best[2].routes):
+            best = hung
+        if len(best[2].routes) >= _ENOUGH_ROUTES:
             break
-    return view
+    assert best is not None
+    return _lit(seed, light, *best)
 
 
-def view_from(camera: Camera, rig: Rig, seed: int, place: str, light: str, attempt: int = 0) -> View:
+def view_from(camera: Camera, rig: Rig, seed: int, place: str, light: str) -> View:
     """What this camera sees of the place of `seed`, which is laid out for its `rig`; see `make_view`."""
-    scene = lay_out(place, Site(np.random.default_rng([seed, 3, attempt]), rig))
-    lighting = make_light(light, np.random.default_rng([seed, 4]), scene.lamps, rig.height)
-    rain = _rain(np.random.default_rng([seed, 6]), place, light)
+    return _lit(seed, light, camera, rig, *_furnished(camera, rig, place, np.random.default_rng([seed, 3])))
+
+
+def _hang(
+    seed: int, attempt: int, place: str, width: int, height: int
+) -> tuple[Camera, Rig, Scene, casting.Index]:
+    """One more camera and its place; the same at any light."""
+    camera, rig = make_camera(np.random.default_rng([seed, 2, attempt]), place, width, height)
+    return camera, rig, *_furnished(camera, rig, place, np.random.default_rng([seed, 3, attempt]))
+
+
+def _furnished(camera: Camera, rig: Rig, place: str, rng: np.random.Generator) -> tuple[Scene, casting.Index]:
+    """A place with the routes that the camera sees; they are the same at any picture size."""
+    scene = lay_out(place, Site(rng, rig))
     index = casting.index_solids(scene)
+    probe = camera.scaled(_PROBE, max(SIDES[0], round(_PROBE * camera.height / camera.width)))
+    return scene.with_routes(choose(scene, probe, casting.look(probe, index).depth)), index
+
+
+def _lit(seed: int, light: str, camera: Camera, rig: Rig, scene: Scene, index: casting.Index) -> View:
+    """The view in a light, with rain or without, through a camera that exposes itself."""
+    lighting = make_light(light, np.random.default_rng([seed, 4]), scene.lamps, rig.height)
     lighting = casting.with_shade(lighting, index)
-    background, depth = casting.cast(camera, scene, lighting, index, rain)
-    scene = scene.with_routes(choose(scene, camera, depth))
+    rain = _rain(np.random.default_rng([seed, 6]), scene.place, light)
+    sight = casting.look(camera, index)
+    background = casting.light_up(sight, scene.zones, lighting, index, rain)
     electronics = make_electronics(light, np.random.default_rng([seed, 5]), background)
     veil = make_veil(background, camera, lighting, electronics.gain, np.random.default_rng([seed, 7]))
-    return View(camera, lighting, scene, electronics, background, depth, veil, rain)
+    return View(camera, lighting, scene, electronics, background, sight.depth, veil, rain)
 
 
 def _chosen(seed: int, place: str | None, light: str | None) -> tuple[str, str]:
@@ -162,8 +185,3 @@ def make_camera(rng: np.random.Generator, place: str, width: int, height: int) -
     barrel = -float(rng.uniform(0.0, 1.0) ** 1.3) * most
     camera = aimed(width, height, focal, up, tilt, roll, barrel)
     return camera, Rig(distance, up, math.atan(width / 2 / focal))
-
-
-def at_size(view: View, electronics: Electronics) -> View:
-    """The view with other electronics, for instance the same camera years older."""
-    return replace(view, electronics=electronics)

@@ -48,7 +48,9 @@ def _sheets(height: int, width: int) -> tuple[F32, ...]:
     return tuple(sheets)
 
 
-def make_veil(background: F32, camera: Camera, light: Light, gain: float, rng: np.random.Generator) -> F32 | None:
+def make_veil(
+    background: F32, camera: Camera, light: Light, gain: float, rng: np.random.Generator
+) -> F32 | None:
     """Light that strays within the lens: bloom round what is too bright, haze when it looks at the sun.
 
     Args:

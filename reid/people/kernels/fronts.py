@@ -34,7 +34,9 @@ def facade(s: F32, u: float, v: float, lod: float, night: float) -> Surface:
     left = (0.24, 0.12, 0.015, 0.05)[style]
     low = (0.3, 0.28, 0.34, 0.36)[style]
     high = (0.76, 0.74, 0.78, 0.9)[style]
-    stain = 0.82 + 0.2 * grain(u + s[SEED], v * 0.15, s[SEED], 0.5, lod) + 0.16 * grain(u, v, s[SEED], 2.0, lod)
+    stain = (
+        0.82 + 0.2 * grain(u + s[SEED], v * 0.15, s[SEED], 0.5, lod) + 0.16 * grain(u, v, s[SEED], 2.0, lod)
+    )
     slab = inside(fv, -0.1, 0.05, lod / s[P0])
     stain *= 1 - 0.25 * slab
     pane = inside(fu, left, 1 - left, lod / s[P1]) * inside(fv, low, high, lod / s[P0])
@@ -42,7 +44,15 @@ def facade(s: F32, u: float, v: float, lod: float, night: float) -> Surface:
         sill = inside(fv, low - 0.035, low, lod / s[P0]) * inside(fu, left - 0.02, 1.02 - left, lod / s[P1])
         rail = inside(fv, 0.06, low, lod / s[P0]) if style == 3 else 0.0
         k = stain * (1 + 0.25 * sill) * (1 - 0.3 * rail)
-        return mix(s[RED], s[RED2], 0.7 * rail) * k, mix(s[GREEN], s[GREEN2], 0.7 * rail) * k, mix(s[BLUE], s[BLUE2], 0.7 * rail) * k, 0.02, 0.0, 0.0, 0.0
+        return (
+            mix(s[RED], s[RED2], 0.7 * rail) * k,
+            mix(s[GREEN], s[GREEN2], 0.7 * rail) * k,
+            mix(s[BLUE], s[BLUE2], 0.7 * rail) * k,
+            0.02,
+            0.0,
+            0.0,
+            0.0,
+        )
     halves = 2.0 if style != 2 else 3.0
     across, up = (fu - left) / (1 - 2 * left), (fv - low) / (high - low)
     wide, tall = (1 - 2 * left) * s[P1], (high - low) * s[P0]
@@ -54,7 +64,11 @@ def facade(s: F32, u: float, v: float, lod: float, night: float) -> Surface:
         curtain = mix(curtain, 0.22 + 0.12 * lattice(i, j, seed + 9), drawn)
     curtain *= 1 - 0.5 * inside(up, 0.86, 2.0, 0.1)  # the shadow of the lintel
     red, green, blue = lamplight(lattice(i, j, seed + 3))
-    lit = night * (0.05 + 0.5 * curtain) * (0.4 + 0.8 * lattice(i, j, seed + 6)) if lattice(i, j, seed + 5) < 0.28 else night * 0.004
+    lit = (
+        night * (0.05 + 0.5 * curtain) * (0.4 + 0.8 * lattice(i, j, seed + 6))
+        if lattice(i, j, seed + 5) < 0.28
+        else night * 0.004
+    )
     lit *= (1 - frame) * pane
     share = pane * (1 - frame)
     return (
@@ -95,9 +109,11 @@ def shop_front(s: F32, u: float, v: float, high: float, lod: float, night: float
     if film > 0:
         film *= 0.35 + 0.65 * letters(along / 0.3, (v - 1.0) / 0.35, seed + number, lod / 0.3)
     warm, mid, cold = lamplight(lattice(number, seed, 8))
-    glow = night * (0.03 + 0.12 * inside(v, 1.6, 2.8, 0.5) + 0.14 * filled) * (0.25 + lattice(number, seed, 9))
+    glow = (
+        night * (0.03 + 0.12 * inside(v, 1.6, 2.8, 0.5) + 0.14 * filled) * (0.25 + lattice(number, seed, 9))
+    )
     dim = 0.05 + 0.28 * filled
-    day = 0.05 * (1 - night) * lattice(number, seed, 9)
+    day = 0.05 * clamp(1 - 20 * night) * lattice(number, seed, 9)
     return (
         mix(red * dim + 0.012, 0.5, 0.5 * film), mix(green * dim + 0.012, 0.5, 0.5 * film), mix(blue * dim + 0.012, 0.5, 0.5 * film),
         0.55, (glow + day) * warm * (0.4 + red), (glow + day) * mid * (0.4 + green), (glow + day) * cold * (0.4 + blue),
@@ -133,8 +149,20 @@ def board_face(seed: int, hue: float, u: float, v: float, width: float, lod: flo
     edge = 1 - 0.4 * inside(v, -1.0, 0.05, lod)
     glow = night * (0.12 + 0.4 * lattice(seed, 9, 1)) * (lattice(seed, 8, 1) > 0.3)
     face = 0.35 if ground[0] + ground[1] > 0.5 else 0.5
-    red, green, blue = mix(ground[0], ink[0], drawn) * edge, mix(ground[1], ink[1], drawn) * edge, mix(ground[2], ink[2], drawn) * edge
-    return red, green, blue, 0.06, red * glow * (face + drawn), green * glow * (face + drawn), blue * glow * (face + drawn)
+    red, green, blue = (
+        mix(ground[0], ink[0], drawn) * edge,
+        mix(ground[1], ink[1], drawn) * edge,
+        mix(ground[2], ink[2], drawn) * edge,
+    )
+    return (
+        red,
+        green,
+        blue,
+        0.06,
+        red * glow * (face + drawn),
+        green * glow * (face + drawn),
+        blue * glow * (face + drawn),
+    )
 
 
 @compiled
@@ -146,8 +174,16 @@ def sign(s: F32, u: float, v: float, high: float, lod: float, night: float) -> S
         across = u / width + 0.5
         glow = night * 0.25
         down = (high - v) / width
-        drawn = letters(across + math.floor(down) * 3.0, 1 - (down - math.floor(down)), seed, lod / width) if 0.0 < across < 1.0 else 0.0
-        red, green, blue = mix(s[RED], s[RED2], drawn), mix(s[GREEN], s[GREEN2], drawn), mix(s[BLUE], s[BLUE2], drawn)
+        drawn = (
+            letters(across + math.floor(down) * 3.0, 1 - (down - math.floor(down)), seed, lod / width)
+            if 0.0 < across < 1.0
+            else 0.0
+        )
+        red, green, blue = (
+            mix(s[RED], s[RED2], drawn),
+            mix(s[GREEN], s[GREEN2], drawn),
+            mix(s[BLUE], s[BLUE2], drawn),
+        )
         return red, green, blue, 0.05, red * glow, green * glow, blue * glow
     return board_face(seed, s[P0], u + s[HALF_X], v / high, 2 * s[HALF_X], lod * 0.85 / high, night)
 

@@ -17,7 +17,22 @@ from reid.people.kernels.patterns import Surface, clamp, flat_noise, grain, insi
 F32 = NDArray[np.float32]
 
 # Kinds of ground.
-ASPHALT, PAVING, SLABS, GRASS, SOIL, HALL_TILES, TACTILE, ROAD_PAINT, DASHES, KERB, GRATING, MANHOLE, SHEET, PATCH = range(14)
+(
+    ASPHALT,
+    PAVING,
+    SLABS,
+    GRASS,
+    SOIL,
+    HALL_TILES,
+    TACTILE,
+    ROAD_PAINT,
+    DASHES,
+    KERB,
+    GRATING,
+    MANHOLE,
+    SHEET,
+    PATCH,
+) = range(14)
 
 # Columns: middle, cosine and sine of the own axes, half sizes, corner radius, two colours, parameters, and how
 # far the edge frays, metres.
@@ -53,14 +68,27 @@ def paving(z: F32, u: float, v: float, lod: float) -> Surface:
     other = mix(1.0 if lattice(number, row, int(z[SEED]) + 1) < 0.35 else 0.0, 0.35, coarse)
     dirt = 0.78 + 0.26 * grain(u, v, z[SEED], 1.3, lod) + 0.16 * grain(u, v, z[SEED] + 3, 0.25, lod)
     k = (0.88 + 0.22 * each) * dirt * (1 - 0.45 * joint) * (0.94 + 0.12 * grain(u, v, z[SEED], 0.02, lod))
-    return mix(z[RED], z[RED2], other) * k, mix(z[GREEN], z[GREEN2], other) * k, mix(z[BLUE], z[BLUE2], other) * k, 0.03, 0.0, 0.0, 0.0
+    return (
+        mix(z[RED], z[RED2], other) * k,
+        mix(z[GREEN], z[GREEN2], other) * k,
+        mix(z[BLUE], z[BLUE2], other) * k,
+        0.03,
+        0.0,
+        0.0,
+        0.0,
+    )
 
 
 @compiled
 def slabs(z: F32, u: float, v: float, lod: float) -> Surface:
     """Poured concrete with joints every P0 metres, stains and hairline wear."""
     joint = max(line(u, z[P0], 0.02, lod), line(v, z[P0], 0.02, lod))
-    k = 0.75 + 0.3 * grain(u, v, z[SEED], 1.8, lod) + 0.15 * grain(u, v, z[SEED] + 2, 0.3, lod) + 0.1 * grain(u, v, z[SEED], 0.03, lod)
+    k = (
+        0.75
+        + 0.3 * grain(u, v, z[SEED], 1.8, lod)
+        + 0.15 * grain(u, v, z[SEED] + 2, 0.3, lod)
+        + 0.1 * grain(u, v, z[SEED], 0.03, lod)
+    )
     k *= 1 - 0.35 * joint
     return z[RED] * k, z[GREEN] * k, z[BLUE] * k, 0.03, 0.0, 0.0, 0.0
 
@@ -74,14 +102,31 @@ def grass(z: F32, u: float, v: float, lod: float) -> Surface:
     k = 0.5 + 0.45 * tuft + 0.5 * (blade - 0.5) + 0.35 * patch
     bare = clamp((grain(u, v, z[SEED] + 8, 1.7, lod) + 0.25 * tuft - z[P0]) * 5)
     dry = clamp(patch * 1.4 - 0.4)
-    red, green, blue = mix(z[RED], z[RED2], dry * 0.6), mix(z[GREEN], z[GREEN2], dry * 0.6), mix(z[BLUE], z[BLUE2], dry * 0.6)
-    return mix(red * k, 0.17 * (0.7 + 0.5 * tuft), bare), mix(green * k, 0.13 * (0.7 + 0.5 * tuft), bare), mix(blue * k, 0.085 * (0.7 + 0.5 * tuft), bare), 0.01, 0.0, 0.0, 0.0
+    red, green, blue = (
+        mix(z[RED], z[RED2], dry * 0.6),
+        mix(z[GREEN], z[GREEN2], dry * 0.6),
+        mix(z[BLUE], z[BLUE2], dry * 0.6),
+    )
+    return (
+        mix(red * k, 0.17 * (0.7 + 0.5 * tuft), bare),
+        mix(green * k, 0.13 * (0.7 + 0.5 * tuft), bare),
+        mix(blue * k, 0.085 * (0.7 + 0.5 * tuft), bare),
+        0.01,
+        0.0,
+        0.0,
+        0.0,
+    )
 
 
 @compiled
 def soil(z: F32, u: float, v: float, lod: float) -> Surface:
     """Trodden earth or granite sand."""
-    k = 0.7 + 0.3 * grain(u, v, z[SEED], 1.5, lod) + 0.2 * grain(u, v, z[SEED], 0.2, lod) + 0.25 * (grain(u, v, z[SEED], 0.03, lod) - 0.5)
+    k = (
+        0.7
+        + 0.3 * grain(u, v, z[SEED], 1.5, lod)
+        + 0.2 * grain(u, v, z[SEED], 0.2, lod)
+        + 0.25 * (grain(u, v, z[SEED], 0.03, lod) - 0.5)
+    )
     return z[RED] * k, z[GREEN] * k, z[BLUE] * k, 0.01, 0.0, 0.0, 0.0
 
 
@@ -93,8 +138,21 @@ def hall_tiles(z: F32, u: float, v: float, lod: float) -> Surface:
     each = mix(lattice(i, j, int(z[SEED])), 0.5, clamp(lod / z[P0] - 0.4))
     accent = 1.0 if int(z[SEED]) % 3 == 0 and i % 4 == 0 and j % 4 == 0 else 0.0
     speck = grain(u, v, z[SEED], 0.015, lod)
-    k = (0.93 + 0.1 * each) * (0.85 + 0.3 * speck) * (1 - 0.3 * joint) * (0.9 + 0.18 * grain(u, v, z[SEED], 1.8, lod))
-    return mix(z[RED], z[RED2], accent) * k, mix(z[GREEN], z[GREEN2], accent) * k, mix(z[BLUE], z[BLUE2], accent) * k, z[P1], 0.0, 0.0, 0.0
+    k = (
+        (0.93 + 0.1 * each)
+        * (0.85 + 0.3 * speck)
+        * (1 - 0.3 * joint)
+        * (0.9 + 0.18 * grain(u, v, z[SEED], 1.8, lod))
+    )
+    return (
+        mix(z[RED], z[RED2], accent) * k,
+        mix(z[GREEN], z[GREEN2], accent) * k,
+        mix(z[BLUE], z[BLUE2], accent) * k,
+        z[P1],
+        0.0,
+        0.0,
+        0.0,
+    )
 
 
 @compiled
@@ -122,7 +180,9 @@ def road_paint(z: F32, u: float, v: float, lod: float) -> tuple[float, float]:
 def kerb(z: F32, v: float, u: float, lod: float) -> Surface:
     """Granite kerb stones one metre long; a dark line where the road begins."""
     joint = line(v, 1.0, 0.015, lod)
-    k = (0.82 + 0.25 * grain(u, v, z[SEED], 0.4, lod) + 0.15 * (grain(u, v, z[SEED], 0.02, lod) - 0.5)) * (1 - 0.4 * joint)
+    k = (0.82 + 0.25 * grain(u, v, z[SEED], 0.4, lod) + 0.15 * (grain(u, v, z[SEED], 0.02, lod) - 0.5)) * (
+        1 - 0.4 * joint
+    )
     k *= 1 - 0.55 * inside(u, z[HALF_X] - 0.06, z[HALF_X] + 0.1, lod)
     return z[RED] * k, z[GREEN] * k, z[BLUE] * k, 0.03, 0.0, 0.0, 0.0
 
@@ -135,7 +195,11 @@ def iron(z: F32, kind: int, u: float, v: float, lod: float) -> Surface:
         k = 0.9 - 0.75 * slot
     else:
         out = math.hypot(u, v) / z[HALF_X]
-        k = 0.7 + 0.5 * inside(out, 0.86, 0.95, lod / z[HALF_X]) - 0.3 * max(line(u, 0.09, 0.03, lod), line(v, 0.09, 0.03, lod))
+        k = (
+            0.7
+            + 0.5 * inside(out, 0.86, 0.95, lod / z[HALF_X])
+            - 0.3 * max(line(u, 0.09, 0.03, lod), line(v, 0.09, 0.03, lod))
+        )
     k *= 0.8 + 0.3 * grain(u, v, z[SEED], 0.1, lod)
     return z[RED] * k, z[GREEN] * k, z[BLUE] * k, 0.08, 0.0, 0.0, 0.0
 
@@ -187,13 +251,22 @@ def ground_surface(zones: F32, x: float, y: float, lod: float) -> Surface:
             continue
         outside = math.hypot(max(qx, 0.0), max(qy, 0.0)) + min(max(qx, qy), 0.0) - z[ROUND]
         if z[FRAY] > 0:
-            outside += z[FRAY] * (flat_noise(x * 2.5, y * 2.5, int(z[SEED])) + 0.5 * flat_noise(x * 9, y * 9, int(z[SEED])) - 0.75)
+            outside += z[FRAY] * (
+                flat_noise(x * 2.5, y * 2.5, int(z[SEED]))
+                + 0.5 * flat_noise(x * 9, y * 9, int(z[SEED]))
+                - 0.75
+            )
         cover = clamp(0.5 - outside / max(lod, 0.004))
         if cover <= 0:
             continue
         made, share = zone_surface(z, u, v, lod)
         weight = left * cover * share
-        red, green, blue, gloss = red + weight * made[0], green + weight * made[1], blue + weight * made[2], gloss + weight * made[3]
+        red, green, blue, gloss = (
+            red + weight * made[0],
+            green + weight * made[1],
+            blue + weight * made[2],
+            gloss + weight * made[3],
+        )
         left -= weight
         if left < 0.01:
             break

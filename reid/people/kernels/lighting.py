@@ -53,7 +53,9 @@ def sky(dx: float, dy: float, dz: float, light: F32) -> tuple[float, float, floa
     """Radiance of the sky: haze at the horizon, thin clouds."""
     up = clamp(dz * 2.2)
     flat = 1.0 / (max(dz, 0.0) + 0.25)
-    cloud = 0.6 * flat_noise(dx * flat * 1.5, dy * flat * 1.5, 3) + 0.4 * flat_noise(dx * flat * 4, dy * flat * 4, 8)
+    cloud = 0.6 * flat_noise(dx * flat * 1.5, dy * flat * 1.5, 3) + 0.4 * flat_noise(
+        dx * flat * 4, dy * flat * 4, 8
+    )
     k = clamp(cloud * 2.4 - 0.9) * 0.6
     red = light[HORIZON, 0] + (light[ZENITH, 0] - light[HORIZON, 0]) * up
     green = light[HORIZON, 1] + (light[ZENITH, 1] - light[HORIZON, 1]) * up
@@ -73,7 +75,9 @@ def face_at(s: F32, x: float, y: float, z: float, dx: float, dy: float, dz: floa
 
 
 @compiled
-def normal_at(solids: F32, number: int, x: float, y: float, z: float, dx: float, dy: float, dz: float) -> tuple[float, float, float]:
+def normal_at(
+    solids: F32, number: int, x: float, y: float, z: float, dx: float, dy: float, dz: float
+) -> tuple[float, float, float]:
     """World normal where a ray has met a solid or the ground."""
     if number < 0:
         return 0.0, 0.0, 1.0
@@ -177,7 +181,11 @@ def lit(
     if leaf:
         facing = 0.3 + 0.7 * facing
     if facing > 0 and not bits & 1:
-        red, green, blue = red + light[COLOUR, 0] * facing, green + light[COLOUR, 1] * facing, blue + light[COLOUR, 2] * facing
+        red, green, blue = (
+            red + light[COLOUR, 0] * facing,
+            green + light[COLOUR, 1] * facing,
+            blue + light[COLOUR, 2] * facing,
+        )
     px, py, pz = x + nx * 0.02, y + ny * 0.02, z + nz * 0.02
     for k in range(lamps.shape[0]):
         _, _, _, _, strength, share = lamp_at(lamps, k, px, py, pz, nx, ny, nz, leaf)
@@ -202,6 +210,8 @@ def mirrored(
         red, green, blue = sky(dx, dy, max(dz, 0.0), light)
         return red, green, blue
     px, py, pz = x + dx * t, y + dy * t, z + dz * t
-    made, nx, ny, nz = material_at(solids, zones, number, px, py, pz, dx, dy, dz, max(lod, 0.12), light[NUMBERS, NIGHT])
+    made, nx, ny, nz = material_at(
+        solids, zones, number, px, py, pz, dx, dy, dz, max(lod, 0.12), light[NUMBERS, NIGHT]
+    )
     red, green, blue = lit(light, lamps, contact, grid, 0, False, number < 0, px, py, pz, nx, ny, nz)
     return made[0] * red + made[4], made[1] * green + made[5], made[2] * blue + made[6]

@@ -96,9 +96,13 @@ def letters(u: float, v: float, seed: int, lod: float) -> float:
         reach = 0.25 + 0.3 * lattice(column, seed, 60 + stroke)
         middle = 0.3 + 0.4 * lattice(column, seed, 80 + stroke)
         if kind < 0.5:
-            on = inside(y, at - 0.055, at + 0.055, lod) * inside(x, max(0.08, middle - reach), min(0.9, middle + reach), lod)
+            on = inside(y, at - 0.055, at + 0.055, lod) * inside(
+                x, max(0.08, middle - reach), min(0.9, middle + reach), lod
+            )
         else:
-            on = inside(x, at - 0.05, at + 0.05, lod) * inside(y, max(0.05, middle - reach), min(0.95, middle + reach), lod)
+            on = inside(x, at - 0.05, at + 0.05, lod) * inside(
+                y, max(0.05, middle - reach), min(0.95, middle + reach), lod
+            )
         ink = max(ink, on)
     return ink
 
@@ -115,7 +119,15 @@ def goods(u: float, v: float, seed: int, lod: float) -> tuple[float, float, floa
     light = 0.12 + 0.5 * lattice(kind, seed, 7) ** 2
     warm, strong = lattice(kind, seed, 8) - 0.5, 0.25 + 0.6 * lattice(kind, seed, 9)
     green = lattice(kind, seed, 10) - 0.5
-    red, green, blue = light * (1 + strong * warm * 1.6), light * (1 + strong * green), light * (1 - strong * warm * 1.5)
+    red, green, blue = (
+        light * (1 + strong * warm * 1.6),
+        light * (1 + strong * green),
+        light * (1 - strong * warm * 1.5),
+    )
     label = inside(v / high, 0.25, 0.6, 0.05) * inside(u / width - packet, 0.15, 0.85, 0.1)
     edge = 1 - 0.5 * line(u, width, 0.012, lod)
-    return mix(red, 0.55, 0.5 * label) * edge, mix(green, 0.55, 0.5 * label) * edge, mix(blue, 0.52, 0.5 * label) * edge
+    return (
+        mix(red, 0.55, 0.5 * label) * edge,
+        mix(green, 0.55, 0.5 * label) * edge,
+        mix(blue, 0.52, 0.5 * label) * edge,
+    )

@@ -62,7 +62,9 @@ def aim(rotation: F64, a: float, b: float) -> tuple[float, float, float]:
 
 
 @compiled
-def see(solids: F32, spans: I32, eye: F64, rotation: F64, lens: F64, table: F32, depth: F32, seen: I32) -> None:
+def see(
+    solids: F32, spans: I32, eye: F64, rotation: F64, lens: F64, table: F32, depth: F32, seen: I32
+) -> None:
     """Find the nearest solid of each pixel.
 
     Args:
@@ -93,7 +95,9 @@ def see(solids: F32, spans: I32, eye: F64, rotation: F64, lens: F64, table: F32,
 
 
 @compiled
-def see_one(solids: F32, seen: I32, row: int, column: int, eye: F64, dx: float, dy: float, dz: float) -> tuple[float, int]:
+def see_one(
+    solids: F32, seen: I32, row: int, column: int, eye: F64, dx: float, dy: float, dz: float
+) -> tuple[float, int]:
     """Depth and number of what one more ray in a pixel sees, among what its 3 x 3 neighbours see."""
     best, found = FAR, SKY
     if dz < -1e-5:
@@ -145,21 +149,50 @@ def darken(
     for row in range(0, rows, 2):
         for column in range(0, columns, 2):
             shadows[row, column] = shadow_of(
-                solids, starts, members, grid, light, lamps, eye, rotation, lens, table, depth, seen, row, column
+                solids,
+                starts,
+                members,
+                grid,
+                light,
+                lamps,
+                eye,
+                rotation,
+                lens,
+                table,
+                depth,
+                seen,
+                row,
+                column,
             )
     for row in range(rows):
         for column in range(columns):
             if row % 2 == 0 and column % 2 == 0:
                 continue
             top, left = row - row % 2, column - column % 2
-            bottom, right = min(top + 2 * (row % 2), rows - 1 - (rows - 1) % 2), min(left + 2 * (column % 2), columns - 1 - (columns - 1) % 2)
+            bottom, right = (
+                min(top + 2 * (row % 2), rows - 1 - (rows - 1) % 2),
+                min(left + 2 * (column % 2), columns - 1 - (columns - 1) % 2),
+            )
             bits, number = shadows[top, left], seen[row, column]
             same = True
             for i, j in ((top, left), (top, right), (bottom, left), (bottom, right)):
                 same = same and seen[i, j] == number and shadows[i, j] == bits
             if not same:
                 bits = shadow_of(
-                    solids, starts, members, grid, light, lamps, eye, rotation, lens, table, depth, seen, row, column
+                    solids,
+                    starts,
+                    members,
+                    grid,
+                    light,
+                    lamps,
+                    eye,
+                    rotation,
+                    lens,
+                    table,
+                    depth,
+                    seen,
+                    row,
+                    column,
                 )
             shadows[row, column] = bits
 
@@ -199,7 +232,11 @@ def radiance(
     red, green, blue = lit(light, lamps, contact, grid, bits, leaf, number < 0, x, y, z, nx, ny, nz)
     wet = light[NUMBERS, WET] if nz > 0.7 and z < 0.5 else 0.0
     damp = 1 - 0.45 * wet
-    red, green, blue = made[0] * red * damp + made[4], made[1] * green * damp + made[5], made[2] * blue * damp + made[6]
+    red, green, blue = (
+        made[0] * red * damp + made[4],
+        made[1] * green * damp + made[5],
+        made[2] * blue * damp + made[6],
+    )
     puddle = wet * (0.25 + 0.5 * clamp(flat_noise(x * 0.7, y * 0.7, 4) * 3 - 1.6)) if wet > 0 else 0.0
     gloss = max(made[3], 0.8 * puddle)
     rough = 0.03 * (1 - gloss) + 0.12 * wet
@@ -220,7 +257,11 @@ def radiance(
                 r = mix(light[AMBIENT, 0] * 0.15, light[HORIZON, 0], k)
                 g = mix(light[AMBIENT, 1] * 0.15, light[HORIZON, 1], k)
                 b = mix(light[AMBIENT, 2] * 0.15, light[HORIZON, 2], k)
-            red, green, blue = red * (1 - share) + r * share, green * (1 - share) + g * share, blue * (1 - share) + b * share
+            red, green, blue = (
+                red * (1 - share) + r * share,
+                green * (1 - share) + g * share,
+                blue * (1 - share) + b * share,
+            )
     haze = 1 - math.exp(-light[NUMBERS, HAZE] * t * length)
     return (
         red + (light[HORIZON, 0] * 0.8 - red) * haze,
@@ -258,4 +299,8 @@ def paint(
                     jitter, bits,
                 )  # fmt: skip
                 red, green, blue = red + r, green + g, blue + c
-            picture[row, column, 0], picture[row, column, 1], picture[row, column, 2] = red / rays, green / rays, blue / rays
+            picture[row, column, 0], picture[row, column, 1], picture[row, column, 2] = (
+                red / rays,
+                green / rays,
+                blue / rays,
+            )

@@ -74,15 +74,21 @@ def through_round(a: float, b: float, c: float) -> tuple[float, float]:
 
 
 @compiled
-def through_cylinder(s: F32, lies: bool, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> Meeting:
+def through_cylinder(
+    s: F32, lies: bool, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
+) -> Meeting:
     """Entry, exit and face (2 the round side, 1 an end) of a ray and a cylinder."""
     radius = s[HALF_X]
     if lies:
         oz = oz - radius
-        enter, leave = through_round(dy * dy + dz * dz, oy * dy + oz * dz, oy * oy + oz * oz - radius * radius)
+        enter, leave = through_round(
+            dy * dy + dz * dz, oy * dy + oz * dz, oy * oy + oz * oz - radius * radius
+        )
         o, d, low, up = ox, dx, -s[HALF_Y], s[HALF_Y]
     else:
-        enter, leave = through_round(dx * dx + dy * dy, ox * dx + oy * dy, ox * ox + oy * oy - radius * radius)
+        enter, leave = through_round(
+            dx * dx + dy * dy, ox * dx + oy * dy, ox * ox + oy * oy - radius * radius
+        )
         o, d, low, up = oz, dz, 0.0, s[TOP] - s[BOTTOM]
         if dx * dx + dy * dy < 1e-12 and ox * ox + oy * oy < radius * radius:
             enter, leave = -FAR, FAR
@@ -116,7 +122,9 @@ def has_matter(s: F32, x: float, y: float, z: float, facing: float) -> bool:
 
 
 @compiled
-def meet(s: F32, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, limit: float) -> tuple[float, int]:
+def meet(
+    s: F32, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float, limit: float
+) -> tuple[float, int]:
     """Where a ray of world coordinates first meets a solid before `limit`.
 
     Returns:

@@ -58,7 +58,15 @@ def plaster(s: F32, u: float, v: float, lod: float) -> Surface:
     if s[P0] > 0:
         k *= 1 - 0.4 * max(line(u, s[P0], 0.02, lod), line(v, s[P0] * 0.75, 0.02, lod))
     low = inside(v, -1.0, s[P1], lod) if s[P1] > 0 else 0.0
-    return mix(s[RED], s[RED2], low) * k, mix(s[GREEN], s[GREEN2], low) * k, mix(s[BLUE], s[BLUE2], low) * k, 0.02, 0.0, 0.0, 0.0
+    return (
+        mix(s[RED], s[RED2], low) * k,
+        mix(s[GREEN], s[GREEN2], low) * k,
+        mix(s[BLUE], s[BLUE2], low) * k,
+        0.02,
+        0.0,
+        0.0,
+        0.0,
+    )
 
 
 @compiled
@@ -69,7 +77,15 @@ def brick(s: F32, u: float, v: float, lod: float) -> Surface:
     joint = max(line(v, 0.075, 0.011, lod), line(shifted, 0.23, 0.01, lod))
     each = mix(lattice(int(math.floor(shifted / 0.23)), row, int(s[SEED])), 0.5, clamp(lod / 0.1 - 0.3))
     k = (0.75 + 0.5 * each) * weathered(s, u, v, lod)
-    return mix(s[RED], 0.36, joint * 0.6) * k, mix(s[GREEN], 0.34, joint * 0.6) * k, mix(s[BLUE], 0.31, joint * 0.6) * k, 0.02, 0.0, 0.0, 0.0
+    return (
+        mix(s[RED], 0.36, joint * 0.6) * k,
+        mix(s[GREEN], 0.34, joint * 0.6) * k,
+        mix(s[BLUE], 0.31, joint * 0.6) * k,
+        0.02,
+        0.0,
+        0.0,
+        0.0,
+    )
 
 
 @compiled
@@ -98,14 +114,20 @@ def car_body(s: F32, face: int, x: float, y: float, z: float, lod: float) -> Sur
     dirt = 0.86 + 0.14 * clamp(z / 0.3)
     half_x, half_y = s[HALF_X], s[HALF_Y]
     if face == 2 or face == 3:
-        gap = 1 - 0.65 * max(line(y + 0.05, 1.05, 0.02, lod) * inside(y, -1.2, 1.2, lod), inside(z, 0.0, 0.04, lod))
-        handle = inside(z, 0.08, 0.12, lod) * max(inside(y, 0.55, 0.75, lod), inside(y, -0.5, -0.3, lod)) * s[P0]
+        gap = 1 - 0.65 * max(
+            line(y + 0.05, 1.05, 0.02, lod) * inside(y, -1.2, 1.2, lod), inside(z, 0.0, 0.04, lod)
+        )
+        handle = (
+            inside(z, 0.08, 0.12, lod) * max(inside(y, 0.55, 0.75, lod), inside(y, -0.5, -0.3, lod)) * s[P0]
+        )
         k = dirt * gap * (1 - 0.5 * handle)
         return red * k, green * k, blue * k, gloss, 0.0, 0.0, 0.0
     if face == 4 or face == 5:
         wide = abs(x) / half_x
         if s[P0] > 0.5 and wide > 0.62 and 0.04 < z < 0.22:
-            return (0.6, 0.6, 0.58, 0.5, 0.0, 0.0, 0.0) if face == 4 else (0.35, 0.02, 0.02, 0.4, 0.0, 0.0, 0.0)
+            return (
+                (0.6, 0.6, 0.58, 0.5, 0.0, 0.0, 0.0) if face == 4 else (0.35, 0.02, 0.02, 0.4, 0.0, 0.0, 0.0)
+            )
         if s[P0] < 0.5:
             if abs(x) < 0.27 and 0.12 < z < 0.25:
                 return 0.62, 0.63, 0.62, 0.1, 0.0, 0.0, 0.0
@@ -151,8 +173,21 @@ def wall_tiles(s: F32, u: float, v: float, lod: float) -> Surface:
     joint = max(line(u, s[P0], 0.008, lod), line(v, s[P0] * 0.5, 0.008, lod))
     each = lattice(int(math.floor(u / s[P0])), int(math.floor(v / s[P0] * 2)), int(s[SEED]))
     band = inside(v, s[P1], s[P1] + 0.3, lod) if s[P1] > 0 else 0.0
-    k = (0.94 + 0.1 * each) * (1 - 0.35 * joint) * (0.8 + 0.2 * clamp(v / 0.4)) * (0.92 + 0.14 * grain(u, v, s[SEED], 1.6, lod))
-    return mix(s[RED], s[RED2], band) * k, mix(s[GREEN], s[GREEN2], band) * k, mix(s[BLUE], s[BLUE2], band) * k, 0.12, 0.0, 0.0, 0.0
+    k = (
+        (0.94 + 0.1 * each)
+        * (1 - 0.35 * joint)
+        * (0.8 + 0.2 * clamp(v / 0.4))
+        * (0.92 + 0.14 * grain(u, v, s[SEED], 1.6, lod))
+    )
+    return (
+        mix(s[RED], s[RED2], band) * k,
+        mix(s[GREEN], s[GREEN2], band) * k,
+        mix(s[BLUE], s[BLUE2], band) * k,
+        0.12,
+        0.0,
+        0.0,
+        0.0,
+    )
 
 
 @compiled
@@ -200,17 +235,37 @@ def small(s: F32, material: int, u: float, v: float, high: float, lod: float, ni
         return red, green, blue, 0.0, red * glow, green * glow, blue * glow
     if material == BANDS:  # two colours by height, P0 metres each; bollards, cones, barriers
         share = line(v - 0.5 * s[P1], s[P0], s[P1], lod)
-        return mix(red, s[RED2], share), mix(green, s[GREEN2], share), mix(blue, s[BLUE2], share), 0.08, 0.0, 0.0, 0.0
+        return (
+            mix(red, s[RED2], share),
+            mix(green, s[GREEN2], share),
+            mix(blue, s[BLUE2], share),
+            0.08,
+            0.0,
+            0.0,
+            0.0,
+        )
     if material == GLASS:
         frame = max(line(u, s[P0], 0.06, lod), max(line(v, 1.1, 0.05, lod), inside(v, -1.0, 0.12, lod)))
-        return mix(red, 0.3, frame), mix(green, 0.3, frame), mix(blue, 0.3, frame), mix(0.75, 0.1, frame), 0.0, 0.0, 0.0
+        return (
+            mix(red, 0.3, frame),
+            mix(green, 0.3, frame),
+            mix(blue, 0.3, frame),
+            mix(0.75, 0.1, frame),
+            0.0,
+            0.0,
+            0.0,
+        )
     k = 1.0
     if material == WOOD:
-        k = (0.7 + 0.5 * grain(u * 0.15, v, s[SEED], 0.03, lod)) * (1 - 0.6 * line(v if high > 0.3 else u, 0.11, 0.012, lod))
+        k = (0.7 + 0.5 * grain(u * 0.15, v, s[SEED], 0.03, lod)) * (
+            1 - 0.6 * line(v if high > 0.3 else u, 0.11, 0.012, lod)
+        )
     elif material == BARK:
         k = 0.5 + 0.9 * grain(u, v * 0.25, s[SEED], 0.05, lod)
     elif material == STONE:
-        k = (0.8 + 0.2 * grain(u, v, s[SEED], 0.5, lod) + 0.2 * grain(u, v, s[SEED], 0.02, lod)) * (0.75 + 0.25 * clamp(v / 0.25))
+        k = (0.8 + 0.2 * grain(u, v, s[SEED], 0.5, lod) + 0.2 * grain(u, v, s[SEED], 0.02, lod)) * (
+            0.75 + 0.25 * clamp(v / 0.25)
+        )
         k *= 1 - 0.3 * line(u, 1.0, 0.015, lod)
     elif material == BELLOWS:  # ribs: gratings, escalator skirts, louvred doors
         k, gloss = 1 - 0.5 * line(v, 0.1, 0.03, lod), 0.1

@@ -11,7 +11,9 @@ F32 = NDArray[np.float32]
 
 
 @compiled
-def develop(linear: F32, gains: F32, table: F32, saturation: float, contrast: float, black: float, out: F32) -> None:
+def develop(
+    linear: F32, gains: F32, table: F32, saturation: float, contrast: float, black: float, out: F32
+) -> None:
     """Expose a picture.
 
     Args:

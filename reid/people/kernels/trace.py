@@ -94,7 +94,18 @@ def sun_share(
                 x = origin[0] + (column + 0.25 + 0.5 * (k % 2)) * cell
                 y = origin[1] + (row + 0.25 + 0.5 * (k // 2)) * cell
                 t, _ = trace(
-                    solids, starts, members, grid, x, y, 0.4 + 0.4 * k, direction[0], direction[1], direction[2], 90.0, True
+                    solids,
+                    starts,
+                    members,
+                    grid,
+                    x,
+                    y,
+                    0.4 + 0.4 * k,
+                    direction[0],
+                    direction[1],
+                    direction[2],
+                    90.0,
+                    True,
                 )
                 free += t == FAR
             share[row, column] = free / 4.0

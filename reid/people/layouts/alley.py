@@ -22,9 +22,11 @@ def alley(site: Site) -> Scene:
     rng = site.rng
     half = float(rng.uniform(2.1, 3.4))
     mirror = bool(rng.random() < 0.5)
-    slant = float(rng.uniform(-0.1, 0.22))
+    slant = float(rng.uniform(0.04, 0.32))
     turned = Frame(0.0, 0.0, math.pi / 2 + slant if mirror else math.pi / 2 - slant, mirror)
-    x, y = turned.world(0.0, half - float(rng.uniform(0.45, 1.2)))  # the camera hangs at the wall on the -v side
+    x, y = turned.world(
+        0.0, half - float(rng.uniform(0.45, 1.2))
+    )  # the camera hangs at the wall on the -v side
     frame = Frame(x, y, turned.angle, mirror)
     end = float(rng.uniform(24, 38))
     side = float(rng.uniform(0.75, 1.5)) * site.rig.distance
@@ -123,6 +125,7 @@ def _plot(site: Site, where: Frame, wide: float) -> None:
     rng = site.rng
     brick = rng.random() < 0.55
     colour = brick_colour(rng) if brick else wall_colour(rng)
+    upper_colour = wall_colour(rng) if brick and rng.random() < 0.6 else tinted(rng, colour, 0.1)
     material = BRICK if brick else PLASTER
     storey = float(rng.uniform(2.8, 3.1))
     upper = float(rng.integers(1, 4)) * storey
@@ -138,7 +141,7 @@ def _plot(site: Site, where: Frame, wide: float) -> None:
         )
         site.box(where.at(0, 0.12), (wide, 0.3, 0.08), STONE, grey(rng, 0.25, 0.4), low=high)
         set_back = float(rng.uniform(1.5, 2.5))
-        _house(site, where.at(0, set_back + 4), wide - 0.4, 0.0, upper + storey, storey, colour)
+        _house(site, where.at(0, set_back + 4), wide - 0.4, 0.0, upper + storey, storey, upper_colour)
         if rng.random() < 0.5 and math.hypot(where.x, where.y) > 9:
             props.tree(
                 site,
@@ -155,7 +158,7 @@ def _plot(site: Site, where: Frame, wide: float) -> None:
             tinted(rng, (0.25, 0.24, 0.23)),
             p1=0.7 if not brick else 0.0,
         )
-        _house(site, where.at(0, 4), wide + 0.04, 3.0, upper, storey, colour)
+        _house(site, where.at(0, 4), wide + 0.04, 3.0, upper, storey, upper_colour)
     _gate(site, where.at(float(rng.uniform(-0.25, 0.25)) * wide, -0.02))
     for _ in range(int(rng.integers(1, 4))):
         place = where.at(float(rng.uniform(-0.45, 0.45)) * wide, -0.02)
@@ -203,11 +206,11 @@ def _furnish(site: Site, frame: Frame, half: float, end: float) -> None:
     rng = site.rng
     colour = (props.WARM_LAMP, props.WHITE_LAMP, props.ORANGE_LAMP)[int(rng.integers(3))]
     side = float(rng.choice([-1, 1]))
-    for u in np.arange(float(rng.uniform(3, 6)), end, float(rng.uniform(9, 13))):
+    for u in np.arange(float(rng.uniform(5, 7)), end, float(rng.uniform(9, 13))):
         where = frame.at(float(u), side * (half - 0.22))
         if side > 0:
             where = Frame(where.x, where.y, where.angle, not where.mirror)
-        if site.free(where, 0.3, 0.3, 0.4) and math.hypot(where.x, where.y) > 2.0:
+        if site.free(where, 0.3, 0.3, 0.4) and math.hypot(where.x, where.y) > 5.0:
             props.utility_pole(site, where, 8.0)
             site.box(where.at(0, 0.5), (0.06, 0.9, 0.06), PAINT, props.GALVANISED, low=4.6)
             site.lamp(where.at(0, 0.95), 4.5, tuple(c * 0.8 for c in colour), 1.2)  # type: ignore[arg-type]

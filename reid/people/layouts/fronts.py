@@ -46,7 +46,14 @@ def building(site: Site, where: Frame, wide: float, deep: float, storeys: int, s
     elif rng.random() < 0.5:
         site.box(middle, (wide, deep, ground_floor), BRICK, brick_colour(rng))
     else:
-        site.box(middle, (wide, deep, ground_floor), PLASTER, tinted(rng, colour, 0.2), tinted(rng, (0.2, 0.2, 0.2)), p1=0.6)
+        site.box(
+            middle,
+            (wide, deep, ground_floor),
+            PLASTER,
+            tinted(rng, colour, 0.2),
+            tinted(rng, (0.2, 0.2, 0.2)),
+            p1=0.6,
+        )
     if storeys > 1:
         storey = float(rng.uniform(2.9, 3.4))
         site.box(
@@ -63,7 +70,13 @@ def _shop_lights(site: Site, where: Frame, wide: float) -> None:
         if rng.random() < 0.65:
             warm = float(rng.uniform(0.55, 0.95))
             power = float(rng.uniform(1.5, 5.0))
-            site.lamp(where.at(float(u), -0.25), 2.4, (power, power * (0.5 + 0.5 * warm), power * warm), 0.8, (0, -1.2))
+            site.lamp(
+                where.at(float(u), -0.25),
+                2.4,
+                (power, power * (0.5 + 0.5 * warm), power * warm),
+                0.8,
+                (0, -1.2),
+            )
 
 
 def _hang_things(site: Site, where: Frame, wide: float, ground: float, storey: float, storeys: int) -> None:
@@ -71,18 +84,47 @@ def _hang_things(site: Site, where: Frame, wide: float, ground: float, storey: f
     rng = site.rng
     for _ in range(int(rng.integers(0, 4))):
         u = float(rng.uniform(-wide / 2 + 0.4, wide / 2 - 0.4))
-        ground_colour, ink = (((0.6, 0.6, 0.58), (0.06, 0.06, 0.1)), ((0.05, 0.07, 0.18), (0.7, 0.7, 0.7)), ((0.32, 0.04, 0.04), (0.7, 0.7, 0.66)), ((0.05, 0.14, 0.08), (0.7, 0.68, 0.5)))[int(rng.integers(4))]
+        ground_colour, ink = (
+            ((0.6, 0.6, 0.58), (0.06, 0.06, 0.1)),
+            ((0.05, 0.07, 0.18), (0.7, 0.7, 0.7)),
+            ((0.32, 0.04, 0.04), (0.7, 0.7, 0.66)),
+            ((0.05, 0.14, 0.08), (0.7, 0.68, 0.5)),
+        )[int(rng.integers(4))]
         side = facing(where.at(u, -0.5))
-        site.box(Frame(side.x, side.y, side.angle + np.pi / 2), (0.85, 0.16, float(rng.uniform(0.8, 2.6))), SIGN, ground_colour, ink, p1=1.0, low=ground + rng.uniform(0, 0.8))
+        site.box(
+            Frame(side.x, side.y, side.angle + np.pi / 2),
+            (0.85, 0.16, float(rng.uniform(0.8, 2.6))),
+            SIGN,
+            ground_colour,
+            ink,
+            p1=1.0,
+            low=ground + rng.uniform(0, 0.8),
+        )
     if rng.random() < 0.5:
-        site.box(facing(where.at(float(rng.uniform(-0.2, 0.2)) * wide, -0.08)), (wide * rng.uniform(0.3, 0.7), 0.14, 0.8), SIGN, (0, 0, 0), p0=float(rng.random()), low=ground + 0.1)
+        site.box(
+            facing(where.at(float(rng.uniform(-0.2, 0.2)) * wide, -0.08)),
+            (wide * rng.uniform(0.3, 0.7), 0.14, 0.8),
+            SIGN,
+            (0, 0, 0),
+            p0=float(rng.random()),
+            low=ground + 0.1,
+        )
     for level in range(1, storeys):
         for _ in range(int(rng.integers(0, 3))):
             u = float(rng.uniform(-wide / 2 + 0.6, wide / 2 - 0.6))
             air_conditioner(site, where.at(u, -0.22), ground + storey * (level - 1) + 0.15)
 
 
-def terrace(site: Site, frame: Frame, start: float, end: float, storeys: tuple[int, int], shops: float, deep: float = 10.0, gap: float = 0.12) -> None:
+def terrace(
+    site: Site,
+    frame: Frame,
+    start: float,
+    end: float,
+    storeys: tuple[int, int],
+    shops: float,
+    deep: float = 10.0,
+    gap: float = 0.12,
+) -> None:
     """Houses side by side along u from `start` to `end`; none of them covers the camera."""
     rng = site.rng
     u = start

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from reid.people.kernels import ground
+from reid.people.kernels.surfaces import FACADE
 from reid.people.layouts import props
 from reid.people.layouts.fronts import terrace
 from reid.people.layouts.site import F64, Frame, Site, grey, tinted
@@ -36,8 +37,12 @@ def park(site: Site) -> Scene:
     _routes(site, paths, wide)
     _plant(site, paths, wide, near, far)
     _furnish(site, paths, wide)
-    if rng.random() < 0.75:
-        terrace(site, Frame(0.0, far + float(rng.uniform(8, 20)), 0.0), -60, 60, (3, 12), 0.3)
+    if rng.random() < 0.5:
+        terrace(site, Frame(0.0, far + float(rng.uniform(8, 16)), 0.0), -60, 60, (3, 8), 0.3)
+    else:
+        towers(site, far + 8)
+    if rng.random() < 0.5:
+        props.fence(site, Frame(0, far + 5.5), 100.0, 1.2)
     return site.finish("park", _FLOOR)
 
 
@@ -57,7 +62,14 @@ def _pave(site: Site, paths: list[F64], wide: float) -> None:
     rng = site.rng
     lawn = _LAWNS[int(rng.integers(len(_LAWNS)))]
     bare = float(rng.uniform(0.85, 1.25))  # how seldom the earth shows
-    site.zone(_GROUND, ground.GRASS, (400, 400), tinted(rng, lawn, 0.15, 0.04), tinted(rng, (0.17, 0.14, 0.07), 0.15), p0=bare)
+    site.zone(
+        _GROUND,
+        ground.GRASS,
+        (400, 400),
+        tinted(rng, lawn, 0.15, 0.04),
+        tinted(rng, (0.17, 0.14, 0.07), 0.15),
+        p0=bare,
+    )
     for _ in range(int(rng.integers(1, 4))):
         place = Frame(float(rng.uniform(-12, 12)), float(rng.uniform(4, 30)), float(rng.uniform(0, 3)))
         size = float(rng.uniform(2, 6)), float(rng.uniform(2, 4))
@@ -134,3 +146,17 @@ def _furnish(site: Site, paths: list[F64], wide: float) -> None:
                 props.street_lamp(site, where, 4.2, colour, 0.4)
             else:
                 thing(site, where)  # type: ignore[operator]
+
+
+def towers(site: Site, far: float) -> None:
+    """Slabs of apartments, white or beige, behind a row of trees."""
+    rng = site.rng
+    x = -60.0
+    colour = tinted(rng, (0.5, 0.48, 0.44), 0.1)
+    while x < 60:
+        wide = float(rng.uniform(16, 26))
+        where = Frame(x + wide / 2, far + float(rng.uniform(6, 16)), float(rng.uniform(-0.2, 0.2)))
+        high, bay = float(rng.uniform(36, 50)), float(rng.uniform(3.0, 4.2))
+        balconies = float(4 * rng.integers(1, 90) + 3)
+        site.box(where, (wide, 10, high), FACADE, colour, grey(rng, 0.1, 0.4), p0=2.8, p1=bay, seed=balconies)
+        x += wide + float(rng.uniform(4, 10))

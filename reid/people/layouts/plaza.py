@@ -92,6 +92,11 @@ def _furnish(site: Site, frame: Frame, near: float, depth: float) -> None:
             props.street_lamp(site, where, 5.0, colour, 0.5)
         else:
             (props.bench, props.planter, props.bin_, props.notice_board)[thing - 3](site, where)
+    for u in np.arange(-20, 21, float(rng.uniform(7, 10))):
+        for v in (near * 0.8, near * 1.6):
+            where = frame.at(float(u) + float(rng.uniform(-1, 1)), v + float(rng.uniform(-1, 1)))
+            if site.free(where, 0.4, 0.4, 0.7) and math.hypot(where.x, where.y) > 5:
+                props.street_lamp(site, where, high, colour, 0.5)
     for u in np.arange(-20, 20, float(rng.uniform(1.6, 3))):
         where = frame.at(float(u), near * 0.55)
         if rng.random() < 0.35 and site.free(where, 0.3, 0.3):

@@ -12,7 +12,15 @@ from reid.people.layouts.site import Frame, Rgb, Site
 _THICK = 0.25
 
 
-def ceiling(site: Site, where: Frame, size: tuple[float, float], high: float, colour: Rgb, every: tuple[int, int], power: float) -> None:
+def ceiling(
+    site: Site,
+    where: Frame,
+    size: tuple[float, float],
+    high: float,
+    colour: Rgb,
+    every: tuple[int, int],
+    power: float,
+) -> None:
     """A suspended ceiling with lamp boards every so many boards of 60 cm, and the light they give.
 
     Only a few of the many lamps near the middle are sources of light; each stands for its neighbours.
@@ -25,7 +33,19 @@ def ceiling(site: Site, where: Frame, size: tuple[float, float], high: float, co
             site.lamp(where.at(float(u), float(v)), high - 0.05, tone, 1.0)
 
 
-def wall(site: Site, frame: Frame, start: tuple[float, float], end: tuple[float, float], high: float, material: int, colour: Sequence[float], second: Sequence[float] = (0, 0, 0), p0: float = 0.0, p1: float = 0.0, low: float = 0.0) -> None:
+def wall(
+    site: Site,
+    frame: Frame,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    high: float,
+    material: int,
+    colour: Sequence[float],
+    second: Sequence[float] = (0, 0, 0),
+    p0: float = 0.0,
+    p1: float = 0.0,
+    low: float = 0.0,
+) -> None:
     """A wall between two u, v points; its face for people is on both sides."""
     u, v = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
     along = np.array(end, float) - np.array(start, float)

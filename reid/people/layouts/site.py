@@ -99,7 +99,13 @@ class Site:
     ) -> None:  # fmt: skip
         """Add a solid with its middle at the origin of `where`; see `kernels.solids` for the rest."""
         row = np.zeros(columns.COLUMNS, np.float32)
-        row[[columns.KIND, columns.X, columns.Y, columns.BOTTOM, columns.TOP]] = kind, where.x, where.y, low, high
+        row[[columns.KIND, columns.X, columns.Y, columns.BOTTOM, columns.TOP]] = (
+            kind,
+            where.x,
+            where.y,
+            low,
+            high,
+        )
         row[[columns.COS, columns.SIN]] = math.cos(where.angle), math.sin(where.angle)
         row[[columns.HALF_X, columns.HALF_Y]] = half_x, half_y
         row[columns.SHRINK_X : columns.BACK + 1] = shrink
@@ -117,7 +123,9 @@ class Site:
     ) -> None:  # fmt: skip
         """A box of size (x, y, z) metres that stands `low` metres above the ground."""
         x, y, z = size
-        self.solid(columns.BOX, where, low, low + z, x / 2, y / 2, material, colour, second, p0, p1, shrink, seed)
+        self.solid(
+            columns.BOX, where, low, low + z, x / 2, y / 2, material, colour, second, p0, p1, shrink, seed
+        )
 
     def post(
         self, where: Frame, radius: float, high: float, material: int, colour: Sequence[float],
@@ -150,7 +158,12 @@ class Site:
         self.zones.append(row)
 
     def lamp(
-        self, where: Frame, high: float, colour: Rgb, focus: float = 1.5, axis: tuple[float, float] = (0.0, 0.0)
+        self,
+        where: Frame,
+        high: float,
+        colour: Rgb,
+        focus: float = 1.5,
+        axis: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         """A lamp that shines down, or slanting along `axis` (own u, v for one metre down)."""
         x, y = axis[0], -axis[1] if where.mirror else axis[1]
@@ -158,7 +171,12 @@ class Site:
         aim = np.array([cos * x - sin * y, sin * x + cos * y, -1.0])
         aim /= np.linalg.norm(aim)
         self.lamps.append(
-            Lamp(np.array([where.x, where.y, high], np.float32), np.array(colour, np.float32), aim.astype(np.float32), focus)
+            Lamp(
+                np.array([where.x, where.y, high], np.float32),
+                np.array(colour, np.float32),
+                aim.astype(np.float32),
+                focus,
+            )
         )
 
     def route(self, frame: Frame, points: Sequence[tuple[float, float]]) -> None:

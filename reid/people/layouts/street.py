@@ -34,12 +34,18 @@ def street(site: Site) -> Scene:
     """A street that runs along, across or slanting to the view."""
     rng = site.rng
     section = Section(rng, int(rng.choice([2, 3], p=[0.75, 0.25])))
-    frame = _street_frame(site, section, float(rng.choice([rng.uniform(0.1, 0.4), rng.uniform(0.5, 1.0), rng.uniform(1.1, 1.5)])))
+    frame = _street_frame(
+        site,
+        section,
+        float(rng.choice([rng.uniform(0.1, 0.4), rng.uniform(0.5, 1.0), rng.uniform(1.1, 1.5)])),
+    )
     end = float(rng.uniform(38, 55))
     _pave(site, frame, section)
     _walks(site, frame, section, end)
     if rng.random() < 0.5:
-        zebra(site, frame.at(float(rng.uniform(0.6, 1.3)) * site.rig.distance, section.road / 2), section.road)
+        zebra(
+            site, frame.at(float(rng.uniform(0.6, 1.3)) * site.rig.distance, section.road / 2), section.road
+        )
     _fronts(site, frame, section, end)
     _furnish(site, frame, section)
     return site.finish("street", _FLOOR)
@@ -58,7 +64,9 @@ def crossing(site: Site) -> Scene:
         turn = float(rng.choice([-1, 1]))
         reach = float(rng.uniform(14, 26))
         near, far = -section.near_walk * 0.45, section.road + section.far_walk * 0.5
-        site.route(frame, [(u - turn * reach, near), (u, near), (u, far), (u + turn * reach, far + 0.3 * offset)])
+        site.route(
+            frame, [(u - turn * reach, near), (u, near), (u, far), (u + turn * reach, far + 0.3 * offset)]
+        )
         site.route(frame, [(u + turn * reach, near), (u, near - 0.2), (u, far), (u + turn * reach, far)])
     _walks(site, frame, section, end)
     zebra(site, frame.at(middle, section.road / 2), section.road)
@@ -73,7 +81,9 @@ def _street_frame(site: Site, section: Section, angle: float) -> Frame:
     The camera hangs at the near pavement, so that the street runs away from it to the left or right.
     """
     mirror = bool(site.rng.random() < 0.5)
-    back = -float(site.rng.uniform(0.2, 1.0)) - (0.0 if angle < 0.45 else max(0.0, 0.55 * site.rig.distance - 0.6 * section.road))
+    back = -float(site.rng.uniform(0.2, 1.0)) - (
+        0.0 if angle < 0.45 else max(0.0, 0.55 * site.rig.distance - 0.6 * section.road)
+    )
     direction = math.pi / 2 + angle if mirror else math.pi / 2 - angle
     turned = Frame(0.0, 0.0, direction, mirror)
     x, y = turned.world(0.0, -back)
@@ -82,7 +92,10 @@ def _street_frame(site: Site, section: Section, angle: float) -> Frame:
 
 def _seen_at(site: Site, frame: Frame, v: float) -> float:
     """The u at which the line v crosses the camera's line of sight, kept at a sensible distance."""
-    best = min((abs(math.hypot(*frame.world(u, v)) - site.rig.distance) + 2 * abs(frame.world(u, v)[0]), u) for u in np.arange(-5, 30, 0.5))
+    best = min(
+        (abs(math.hypot(*frame.world(u, v)) - site.rig.distance) + 2 * abs(frame.world(u, v)[0]), u)
+        for u in np.arange(-5, 30, 0.5)
+    )
     return float(best[1])
 
 
@@ -95,18 +108,44 @@ def _pave(site: Site, frame: Frame, section: Section) -> None:
     site.zone(along, ground.ASPHALT, (section.road, long), tinted(rng, (0.105, 0.105, 0.108), 0.2, 0.01))
     first, second = _PAVING[int(rng.integers(len(_PAVING)))]
     length, wide = ((0.2, 0.1), (0.3, 0.3), (0.4, 0.2))[int(rng.integers(3))]
-    for v, walk in ((-section.near_walk / 2, section.near_walk), (section.road + section.far_walk / 2, section.far_walk)):
-        site.zone(frame.at(0, v), ground.PAVING, (long, walk), tinted(rng, first, 0.08, 0.01), tinted(rng, second, 0.08, 0.01), length, wide)
+    for v, walk in (
+        (-section.near_walk / 2, section.near_walk),
+        (section.road + section.far_walk / 2, section.far_walk),
+    ):
+        site.zone(
+            frame.at(0, v),
+            ground.PAVING,
+            (long, walk),
+            tinted(rng, first, 0.08, 0.01),
+            tinted(rng, second, 0.08, 0.01),
+            length,
+            wide,
+        )
         if rng.random() < 0.6:
-            site.zone(frame.at(0, v + 0.2, math.pi / 2), ground.TACTILE, (0.3, long), tinted(rng, (0.42, 0.31, 0.05), 0.15))
+            site.zone(
+                frame.at(0, v + 0.2, math.pi / 2),
+                ground.TACTILE,
+                (0.3, long),
+                tinted(rng, (0.42, 0.31, 0.05), 0.15),
+            )
     for v, side in ((0.0, 1), (section.road, -1)):
-        site.zone(frame.at(0, v, math.pi / 2 if side > 0 else -math.pi / 2), ground.KERB, (0.18, long), grey(rng, 0.36, 0.46))
+        site.zone(
+            frame.at(0, v, math.pi / 2 if side > 0 else -math.pi / 2),
+            ground.KERB,
+            (0.18, long),
+            grey(rng, 0.36, 0.46),
+        )
         site.zone(frame.at(0, v + 0.27 * side), ground.SHEET, (long, 0.35), grey(rng, 0.2, 0.26))
         style = int(rng.integers(3))
         if style:
             colour = (YELLOW, WHITE)[style - 1]
             site.zone(frame.at(0, v + 0.55 * side), ground.ROAD_PAINT, (long, 0.13), colour)
-        site.zone(frame.at(float(rng.uniform(3, 20)), v + 0.27 * side, math.pi / 2), ground.GRATING, (0.35, 0.6), (0.06, 0.06, 0.06))
+        site.zone(
+            frame.at(float(rng.uniform(3, 20)), v + 0.27 * side, math.pi / 2),
+            ground.GRATING,
+            (0.35, 0.6),
+            (0.06, 0.06, 0.06),
+        )
     middle = frame.at(0, section.road / 2, math.pi / 2)
     if rng.random() < 0.6:
         for off in (-0.12, 0.12):
@@ -118,9 +157,22 @@ def _pave(site: Site, frame: Frame, section: Section) -> None:
         if rng.random() < 0.5:
             site.zone(place, ground.MANHOLE, (0.7, 0.7), (0.1, 0.098, 0.095), corner=0.35)
         else:
-            site.zone(place.at(0, 0, 0.3), ground.PATCH, (rng.uniform(1, 3), rng.uniform(0.8, 2)), (0.05, 0.048, 0.045), p0=0.6, corner=0.4, fray=0.6)
+            site.zone(
+                place.at(0, 0, 0.3),
+                ground.PATCH,
+                (rng.uniform(1, 3), rng.uniform(0.8, 2)),
+                (0.05, 0.048, 0.045),
+                p0=0.6,
+                corner=0.4,
+                fray=0.6,
+            )
     if rng.random() < 0.5:  # a repaired trench
-        site.zone(frame.at(float(rng.uniform(4, 25)), section.road / 2), ground.ASPHALT, (rng.uniform(1, 2.5), section.road * 0.8), tinted(rng, (0.06, 0.06, 0.062), 0.2, 0.01))
+        site.zone(
+            frame.at(float(rng.uniform(4, 25)), section.road / 2),
+            ground.ASPHALT,
+            (rng.uniform(1, 2.5), section.road * 0.8),
+            tinted(rng, (0.06, 0.06, 0.062), 0.2, 0.01),
+        )
 
 
 def zebra(site: Site, where: Frame, road: float) -> None:
@@ -165,9 +217,14 @@ def _fronts(site: Site, frame: Frame, section: Section, end: float) -> None:
 def _furnish(site: Site, frame: Frame, section: Section, keep_clear: float | None = None) -> None:
     """Parked cars, lamps, poles, trees, bollards and what else stands at a kerb."""
     rng = site.rng
-    tall, colour = float(rng.uniform(4.5, 7.5)), (props.WARM_LAMP, props.WHITE_LAMP, props.ORANGE_LAMP)[int(rng.integers(3))]
+    tall, colour = (
+        float(rng.uniform(4.5, 7.5)),
+        (props.WARM_LAMP, props.WHITE_LAMP, props.ORANGE_LAMP)[int(rng.integers(3))],
+    )
     for number, u in enumerate(np.arange(-6, 48, float(rng.uniform(11, 16)))):
-        v, flip = ((-0.45, 1) if number % 2 else (section.road + 0.45, -1)) if rng.random() < 0.9 else (-0.45, 1)
+        v, flip = (
+            ((-0.45, 1) if number % 2 else (section.road + 0.45, -1)) if rng.random() < 0.9 else (-0.45, 1)
+        )
         where = frame.at(float(u) + float(rng.uniform(-1, 1)), v)
         if flip < 0:
             where = Frame(where.x, where.y, where.angle, not where.mirror)
@@ -178,7 +235,12 @@ def _furnish(site: Site, frame: Frame, section: Section, keep_clear: float | Non
         for u in np.arange(-9, 40, 5.6):
             where = frame.at(float(u) + float(rng.uniform(-0.3, 0.3)), v, turn + float(rng.normal(0, 0.02)))
             clear = keep_clear is None or abs(u - keep_clear) > 7
-            if rng.random() < parked and clear and site.free(where, 4.9, 2.0, 0.6) and math.hypot(where.x, where.y) > 5.0:
+            if (
+                rng.random() < parked
+                and clear
+                and site.free(where, 4.9, 2.0, 0.6)
+                and math.hypot(where.x, where.y) > 5.0
+            ):
                 (props.truck if rng.random() < 0.12 else props.car)(site, where)
     _kerb_things(site, frame, section)
 
@@ -201,7 +263,15 @@ def _kerb_things(site: Site, frame: Frame, section: Section) -> None:
     for _ in range(14):
         v = -section.near_walk + 0.45 if rng.random() < 0.35 else section.far_front - 0.45
         where = frame.at(float(rng.uniform(2, 32)), v)
-        thing = (props.bin_, props.planter, props.banner, props.banner, props.vending_machine, props.scooter, props.utility_pole)[int(rng.integers(7))]
+        thing = (
+            props.bin_,
+            props.planter,
+            props.banner,
+            props.banner,
+            props.vending_machine,
+            props.scooter,
+            props.utility_pole,
+        )[int(rng.integers(7))]
         if v < 0:
             where = Frame(where.x, where.y, where.angle, not where.mirror)
         if site.free(where, 1.7, 0.8) and math.hypot(where.x, where.y) > 4:
