@@ -230,9 +230,11 @@ def light_up(sight: Sight, zones: F32, light: Light, index: Index, rain: float) 
         _lamp_table(light),
     )
     eye, rotation = np.ascontiguousarray(sight.camera.position), np.ascontiguousarray(sight.camera.rotation)
-    view = eye, rotation, sight.lens, sight.table, sight.depth, seen, shadows
     hard = light.kind != "indoor"  # the many lamps of a ceiling cast no shadows
     if hard:
-        raycast.darken(*space, *view)
-    raycast.paint(index.solids, zones, *space[1:], index.contact, *view, hard, picture)
+        raycast.darken(*space, eye, rotation, sight.lens, sight.table, sight.depth, seen, shadows)
+    raycast.paint(
+        index.solids, zones, *space[1:], index.contact, eye, rotation, sight.lens, sight.table, sight.depth,
+        seen, shadows, hard, picture,
+    )  # fmt: skip
     return picture

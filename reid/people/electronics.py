@@ -65,7 +65,8 @@ class Electronics:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("gain", 1e-6, 1e6), ("gamma", 1.0, 4.0), ("noise", 0.0, 0.5), ("blur", 0.0, 10.0), ("sharpness", 0.0, 5.0),
+            ("gain", 1e-6, 1e6), ("gamma", 1.0, 4.0), ("noise", 0.0, 0.5), ("blur", 0.0, 10.0),
+            ("sharpness", 0.0, 5.0),
             ("resolution", 0.1, 1.0), ("jpeg_quality", 1, 100), ("crf", 0, 51), ("frame_rate", 1, 60),
         ):  # fmt: skip
             value = getattr(self, name)
@@ -103,7 +104,7 @@ class Electronics:
             size = max(2, round(width * self.resolution)), max(2, round(height * self.resolution))
             small = images.resize_floats(shown, *size)
         small = images.blur_floats(small, self.blur * self.resolution)
-        fine = rng.standard_normal(small.shape[:2] + (1,), np.float32)
+        fine = rng.standard_normal((*small.shape[:2], 1), np.float32)
         colour = rng.standard_normal(small.shape, np.float32)
         if self.monochrome:
             colour = fine
@@ -119,7 +120,7 @@ class Electronics:
         return images.sharpen(images.blur(picture, self.blur), self.sharpness, 1.2)
 
     def add_noise(self, frame: Picture, rng: np.random.Generator) -> Picture:
-        """A frame of a clip with the sensor's noise, cut from fields that were prepared once; a new picture."""
+        """A new frame with the sensor's noise, cut from fields that were prepared once."""
         if self.noise <= 0:
             return frame.copy()
         height, width = frame.shape[:2]

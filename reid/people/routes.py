@@ -15,7 +15,7 @@ _STEP_M = 0.25
 _LEAD_M = 1.5  # how far a walk goes on where nobody sees it
 _HEIGHTS_M = (0.1, 0.85, 1.6)
 _MOST = 10
-_FEWEST = 3
+_FEWEST, _ENOUGH = 3, 4
 
 
 def seen_share(points: F64, camera: Camera, depth: F32) -> F64:
@@ -73,5 +73,5 @@ def choose(scene: Scene, camera: Camera, depth: F32, most: int = _MOST) -> tuple
         open_ended = (
             trim(route, camera, depth, hidden_ends=False) for route, kept in trimmed if kept is None
         )
-        chosen += [kept for kept in open_ended if kept is not None]
+        chosen += [kept for kept in open_ended if kept is not None][: _ENOUGH - len(chosen)]
     return tuple(chosen[:most])

@@ -16,7 +16,7 @@ from reid.errors import InputError
 from reid.people import casting
 from reid.people.camera import SIDES, Camera, aimed, check_size
 from reid.people.electronics import Electronics, make_electronics
-from reid.people.layouts import check_place, lay_out
+from reid.people.layouts.places import check_place, lay_out
 from reid.people.layouts.site import Rig, Site
 from reid.people.light import Light, check_light, make_light
 from reid.people.routes import choose
@@ -26,7 +26,8 @@ from reid.people.weather import make_veil
 F32 = NDArray[np.float32]
 
 _PLACE_SHARES = {
-    "street": 0.24, "alley": 0.15, "park": 0.14, "crossing": 0.11, "plaza": 0.08, "station": 0.12, "shop": 0.09, "lift": 0.07
+    "street": 0.24, "alley": 0.15, "park": 0.14, "crossing": 0.11, "plaza": 0.08, "station": 0.12,
+    "shop": 0.09, "lift": 0.07
 }  # fmt: skip
 _OUTDOOR_SHARES = {"sun": 0.32, "overcast": 0.28, "dusk": 0.12, "night": 0.18, "infrared": 0.1}
 _ENOUGH_ROUTES, _ATTEMPTS = 4, 10  # a camera that looks at a wall is hung again
@@ -155,7 +156,8 @@ def _rain(rng: np.random.Generator, place: str, light: str) -> float:
     return strength if falls and place not in INDOOR and light in ("overcast", "dusk", "night") else 0.0
 
 
-# place: (camera height, metres), (height of people as a share of the picture's), (where they stand, share from
+# place: (camera height, metres), (height of people as a share of the picture's), (where they stand, share
+# from
 # the top of the picture), (focal length over width)
 _MOUNTS = {
     "street": ((3.4, 6.0), (0.15, 0.26), (0.5, 0.66), (0.6, 1.2)),

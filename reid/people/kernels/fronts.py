@@ -29,7 +29,7 @@ def facade(s: F32, u: float, v: float, lod: float, night: float) -> Surface:
     """
     seed = int(s[SEED])
     style = seed % 4
-    i, j = int(math.floor(u / s[P1])), int(math.floor(v / s[P0]))
+    i, j = math.floor(u / s[P1]), math.floor(v / s[P0])
     fu, fv = u / s[P1] - i, v / s[P0] - j
     left = (0.24, 0.12, 0.015, 0.05)[style]
     low = (0.3, 0.28, 0.34, 0.36)[style]
@@ -83,7 +83,7 @@ def facade(s: F32, u: float, v: float, lod: float, night: float) -> Surface:
 def shop_front(s: F32, u: float, v: float, high: float, lod: float, night: float) -> Surface:
     """Ground floor of shops P1 wide: glass, doors, goods, closed shutters, and a sign board above."""
     seed = int(s[SEED])
-    number = int(math.floor(u / s[P1]))
+    number = math.floor(u / s[P1])
     along = u - number * s[P1]
     kind = lattice(number, seed, 1)
     board = high - 0.85
@@ -115,8 +115,10 @@ def shop_front(s: F32, u: float, v: float, high: float, lod: float, night: float
     dim = 0.05 + 0.28 * filled
     day = 0.05 * clamp(1 - 20 * night) * lattice(number, seed, 9)
     return (
-        mix(red * dim + 0.012, 0.5, 0.5 * film), mix(green * dim + 0.012, 0.5, 0.5 * film), mix(blue * dim + 0.012, 0.5, 0.5 * film),
-        0.55, (glow + day) * warm * (0.4 + red), (glow + day) * mid * (0.4 + green), (glow + day) * cold * (0.4 + blue),
+        mix(red * dim + 0.012, 0.5, 0.5 * film), mix(green * dim + 0.012, 0.5, 0.5 * film),
+        mix(blue * dim + 0.012, 0.5, 0.5 * film),
+        0.55, (glow + day) * warm * (0.4 + red), (glow + day) * mid * (0.4 + green),
+        (glow + day) * cold * (0.4 + blue),
     )  # fmt: skip
 
 
@@ -193,7 +195,7 @@ def shelf(s: F32, u: float, v: float, high: float, lod: float) -> Surface:
     """Rows of goods on boards P0 apart, with price tags on their edges; a dark plinth below."""
     if v < 0.14:
         return 0.12, 0.12, 0.12, 0.05, 0.0, 0.0, 0.0
-    row = int(math.floor((v - 0.14) / s[P0]))
+    row = math.floor((v - 0.14) / s[P0])
     up = (v - 0.14) / s[P0] - row
     edge = inside(up, -1.0, 0.13, lod / s[P0])
     if edge > 0.5 or v > high - 0.05:
@@ -223,7 +225,7 @@ def vending(s: F32, u: float, v: float, high: float, lod: float, night: float) -
 def poster(s: F32, u: float, v: float, high: float, lod: float, night: float) -> Surface:
     """Framed posters P0 wide: a picture of soft shapes, a block of writing; P1 is their own light."""
     seed = int(s[SEED])
-    number = int(math.floor(u / s[P0]))
+    number = math.floor(u / s[P0])
     x, y = u / s[P0] - number, v / high
     if x < 0.05 or x > 0.95 or y < 0.05 or y > 0.95:
         return s[RED], s[GREEN], s[BLUE], 0.2, 0.0, 0.0, 0.0

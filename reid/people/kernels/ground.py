@@ -34,7 +34,8 @@ F32 = NDArray[np.float32]
     PATCH,
 ) = range(14)
 
-# Columns: middle, cosine and sine of the own axes, half sizes, corner radius, two colours, parameters, and how
+# Columns: middle, cosine and sine of the own axes, half sizes, corner radius, two colours, parameters, and
+# how
 # far the edge frays, metres.
 KIND, X, Y, COS, SIN, HALF_X, HALF_Y, ROUND = range(8)
 RED, GREEN, BLUE, RED2, GREEN2, BLUE2, P0, P1, SEED, FRAY = range(8, 18)
@@ -59,10 +60,10 @@ def asphalt(z: F32, u: float, v: float, lod: float) -> Surface:
 @compiled
 def paving(z: F32, u: float, v: float, lod: float) -> Surface:
     """Concrete blocks P0 long and P1 wide in running bond, in two colours mixed at random."""
-    row = int(math.floor(v / z[P1]))
+    row = math.floor(v / z[P1])
     shifted = u + (0.5 * z[P0] if row % 2 else 0.0)
     joint = max(line(shifted, z[P0], 0.012, lod), line(v, z[P1], 0.012, lod))
-    number = int(math.floor(shifted / z[P0]))
+    number = math.floor(shifted / z[P0])
     coarse = clamp(lod / z[P1] - 0.4)
     each = mix(lattice(number, row, int(z[SEED])), 0.5, coarse)
     other = mix(1.0 if lattice(number, row, int(z[SEED]) + 1) < 0.35 else 0.0, 0.35, coarse)
@@ -134,7 +135,7 @@ def soil(z: F32, u: float, v: float, lod: float) -> Surface:
 def hall_tiles(z: F32, u: float, v: float, lod: float) -> Surface:
     """Polished stone tiles of side P0, speckled; P1 is the gloss; every few a tile of the second colour."""
     joint = max(line(u, z[P0], 0.006, lod), line(v, z[P0], 0.006, lod))
-    i, j = int(math.floor(u / z[P0])), int(math.floor(v / z[P0]))
+    i, j = math.floor(u / z[P0]), math.floor(v / z[P0])
     each = mix(lattice(i, j, int(z[SEED])), 0.5, clamp(lod / z[P0] - 0.4))
     accent = 1.0 if int(z[SEED]) % 3 == 0 and i % 4 == 0 and j % 4 == 0 else 0.0
     speck = grain(u, v, z[SEED], 0.015, lod)
@@ -224,9 +225,9 @@ def zone_surface(z: F32, u: float, v: float, lod: float) -> tuple[Surface, float
         return tactile(z, u, v, lod), 1.0
     if kind == KERB:
         return kerb(z, v, u, lod), 1.0
-    if kind == GRATING or kind == MANHOLE:
+    if kind in (GRATING, MANHOLE):
         return iron(z, kind, u, v, lod), 1.0
-    if kind == ROAD_PAINT or kind == DASHES:
+    if kind in (ROAD_PAINT, DASHES):
         cover, k = road_paint(z, u, v, lod)
         if kind == DASHES:
             cover *= clamp(line(v, z[P1] * 2, z[P1], lod) * 1.0)

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from reid.people.kernels.compile import compiled
 from reid.people.kernels.ground import ground_surface
-from reid.people.kernels.noise import lattice
-from reid.people.kernels.patterns import Surface, clamp, flat_noise, mix
+from reid.people.kernels.patterns import Surface, clamp, flat_noise
 from reid.people.kernels.solids import (
     BOTTOM,
     BOX,
@@ -22,7 +21,6 @@ from reid.people.kernels.solids import (
     MATERIAL,
     SIN,
     TOP,
-    WITH_HOLES,
     X,
     Y,
     meet,
@@ -91,7 +89,8 @@ def normal_at(
 
 @compiled
 def material_at(
-    solids: F32, zones: F32, number: int, x: float, y: float, z: float, dx: float, dy: float, dz: float, lod: float,
+    solids: F32, zones: F32, number: int, x: float, y: float, z: float, dx: float, dy: float, dz: float,
+    lod: float,
     night: float,
 ) -> tuple[Surface, float, float, float]:  # fmt: skip
     """Surface and world normal where a ray (dx, dy, dz) has met a solid or the ground."""
@@ -141,7 +140,8 @@ def lamp_at(
 
 @compiled
 def blocked(
-    solids: F32, starts: I32, members: I32, grid: F64, light: F32, lamps: F32, leaf: bool, x: float, y: float, z: float,
+    solids: F32, starts: I32, members: I32, grid: F64, light: F32, lamps: F32, leaf: bool, x: float,
+    y: float, z: float,
     nx: float, ny: float, nz: float, jitter: float,
 ) -> int:  # fmt: skip
     """Which lights a thing keeps from a place: bit 0 the sun, bit k + 1 lamp k (the first thirty)."""
@@ -165,7 +165,8 @@ def blocked(
 
 @compiled
 def lit(
-    light: F32, lamps: F32, contact: F32, grid: F64, bits: int, leaf: bool, grounded: bool, x: float, y: float, z: float,
+    light: F32, lamps: F32, contact: F32, grid: F64, bits: int, leaf: bool, grounded: bool, x: float,
+    y: float, z: float,
     nx: float, ny: float, nz: float,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Light that arrives at a surface from sun, sky and lamps; `bits` of `blocked`."""

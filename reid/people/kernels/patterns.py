@@ -85,7 +85,7 @@ def letters(u: float, v: float, seed: int, lod: float) -> float:
     """
     if v <= 0.08 or v >= 0.92:
         return 0.0
-    column = int(math.floor(u))
+    column = math.floor(u)
     x, y = u - column, (v - 0.08) / 0.84
     if lattice(column, seed, 5) < 0.14:
         return 0.0
@@ -110,9 +110,9 @@ def letters(u: float, v: float, seed: int, lod: float) -> float:
 @compiled
 def goods(u: float, v: float, seed: int, lod: float) -> tuple[float, float, float]:
     """Coloured packets on a shelf: u metres along, v 0..1 up to the next shelf."""
-    kind = int(math.floor(u / 0.55))
+    kind = math.floor(u / 0.55)
     width = 0.07 + 0.09 * lattice(kind, seed, 3)
-    packet = int(math.floor(u / width))
+    packet = math.floor(u / width)
     high = 0.45 + 0.4 * lattice(kind, seed, 4)
     if v > high + 0.08 * lattice(packet, seed, 1):
         return 0.05, 0.05, 0.05

@@ -106,7 +106,7 @@ def see_one(
     for i in range(max(0, row - 1), min(seen.shape[0], row + 2)):
         for j in range(max(0, column - 1), min(seen.shape[1], column + 2)):
             number = seen[i, j]
-            if number < 0 or number == tried or number == found:
+            if number < 0 or number in (tried, found):
                 continue
             tried = number
             t, _ = meet(solids[number], eye[0], eye[1], eye[2], dx, dy, dz, best)
@@ -117,7 +117,8 @@ def see_one(
 
 @compiled
 def shadow_of(
-    solids: F32, starts: I32, members: I32, grid: F64, light: F32, lamps: F32, eye: F64, rotation: F64, lens: F64,
+    solids: F32, starts: I32, members: I32, grid: F64, light: F32, lamps: F32, eye: F64, rotation: F64,
+    lens: F64,
     table: F32, depth: F32, seen: I32, row: int, column: int,
 ) -> int:  # fmt: skip
     """`blocked` for what a pixel sees."""
@@ -137,7 +138,8 @@ def shadow_of(
 
 @compiled
 def darken(
-    solids: F32, starts: I32, members: I32, grid: F64, light: F32, lamps: F32, eye: F64, rotation: F64, lens: F64,
+    solids: F32, starts: I32, members: I32, grid: F64, light: F32, lamps: F32, eye: F64, rotation: F64,
+    lens: F64,
     table: F32, depth: F32, seen: I32, shadows: I32,
 ) -> None:  # fmt: skip
     """Find the shadows in the picture: rays from every second pixel, and where those disagree.
@@ -212,7 +214,8 @@ def is_edge(solids: F32, seen: I32, row: int, column: int) -> bool:
 
 @compiled
 def radiance(
-    solids: F32, zones: F32, starts: I32, members: I32, grid: F64, light: F32, lamps: F32, contact: F32, number: int,
+    solids: F32, zones: F32, starts: I32, members: I32, grid: F64, light: F32, lamps: F32, contact: F32,
+    number: int,
     eye: F64, dx: float, dy: float, dz: float, t: float, focal: float, jitter: float, bits: int,
 ) -> tuple[float, float, float]:  # fmt: skip
     """Light that comes to the camera along (dx, dy, dz), one metre of depth long, from t metres of depth.
@@ -249,7 +252,8 @@ def radiance(
         if share > 0.012:
             if share > 0.07:
                 r, g, b = mirrored(
-                    solids, zones, starts, members, grid, light, lamps, contact, x + nx * 0.03, y + ny * 0.03, z + nz * 0.03,
+                    solids, zones, starts, members, grid, light, lamps, contact, x + nx * 0.03,
+                    y + ny * 0.03, z + nz * 0.03,
                     mx, my, mz, lod,
                 )  # fmt: skip
             else:  # too faint to follow: sky above, the dark street below
@@ -272,7 +276,8 @@ def radiance(
 
 @compiled
 def paint(
-    solids: F32, zones: F32, starts: I32, members: I32, grid: F64, light: F32, lamps: F32, contact: F32, eye: F64,
+    solids: F32, zones: F32, starts: I32, members: I32, grid: F64, light: F32, lamps: F32, contact: F32,
+    eye: F64,
     rotation: F64, lens: F64, table: F32, depth: F32, seen: I32, shadows: I32, hard: bool, picture: F32,
 ) -> None:  # fmt: skip
     """Light what `see` found; 2 x 2 rays a pixel along edges.
@@ -295,7 +300,8 @@ def paint(
                     t, number = see_one(solids, seen, row, column, eye, dx, dy, dz)
                 bits = shadows[row, column] if number == seen[row, column] or not hard else -1
                 r, g, c = radiance(
-                    solids, zones, starts, members, grid, light, lamps, contact, number, eye, dx, dy, dz, t, lens[0],
+                    solids, zones, starts, members, grid, light, lamps, contact, number, eye, dx, dy, dz,
+                    t, lens[0],
                     jitter, bits,
                 )  # fmt: skip
                 red, green, blue = red + r, green + g, blue + c

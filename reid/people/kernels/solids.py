@@ -20,7 +20,8 @@ Meeting = tuple[float, float, int]
 BOX, CYLINDER, ELLIPSOID, WHEEL = range(4)
 
 # Columns. Metres; the own axes are the world's turned by the angle of COS and SIN; HALF_X and HALF_Y are half
-# sizes (radius and half length of cylinders). SHRINK_X narrows the top on both sides, FRONT at +y, BACK at -y.
+# sizes (radius and half length of cylinders). SHRINK_X narrows the top on both sides, FRONT at +y, BACK at
+# -y.
 KIND, X, Y, BOTTOM, TOP, COS, SIN, HALF_X, HALF_Y, SHRINK_X, FRONT, BACK, MATERIAL = range(13)
 RED, GREEN, BLUE, RED2, GREEN2, BLUE2, P0, P1, SEED = range(13, 22)
 COLUMNS = 22
@@ -46,7 +47,7 @@ def narrow(enter: float, leave: float, face: int, along: float, above: float, si
 
 @compiled
 def through_box(s: F32, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> Meeting:
-    """Entry, exit and entry face (0 bottom, 1 top, 2 +x, 3 -x, 4 +y, 5 -y) of a ray in the solid's own axes."""
+    """Entry, exit and face of entry of a ray, own axes; 0 bottom, 1 top, 2 +x, 3 -x, 4 +y, 5 -y."""
     high = s[TOP] - s[BOTTOM]
     enter, leave, face = narrow(-FAR, FAR, -1, -dz, -oz, 0)
     enter, leave, face = narrow(enter, leave, face, dz, oz - high, 1)
@@ -114,11 +115,11 @@ def has_matter(s: F32, x: float, y: float, z: float, facing: float) -> bool:
         if z > s[TOP] - s[BOTTOM] - 0.06 or 0.08 < z < 0.13:
             return True
         across = (along + 50.0) / s[P0]
-        return across - math.floor(across) < s[P1] / s[P0]
+        return bool(across - math.floor(across) < s[P1] / s[P0])
     size = s[P0]
     grown = noise(x * size + s[SEED], y * size + s[SEED], z * size)
     rim = 0.18 if material == HEDGE else 0.62
-    return grown > rim * (1.0 - facing) ** 1.5 + s[P1]
+    return bool(grown > rim * (1.0 - facing) ** 1.5 + s[P1])
 
 
 @compiled

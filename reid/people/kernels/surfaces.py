@@ -35,7 +35,8 @@ F32 = NDArray[np.float32]
 
 # Materials; see `solids` for those with holes.
 (
-    PLASTER, BRICK, FACADE, SHOP_FRONT, SIGN, SHUTTER, GLASS, PAINT, WOOD, BARK, CAR_BODY, CABIN, TYRE, SHELF, VENDING,
+    PLASTER, BRICK, FACADE, SHOP_FRONT, SIGN, SHUTTER, GLASS, PAINT, WOOD, BARK, CAR_BODY, CABIN, TYRE,
+    SHELF, VENDING,
     POSTER, WALL_TILES, STEEL, CEILING, GLOW, STONE, BANDS, UNIT, BELLOWS,
 ) = range(WITH_HOLES, WITH_HOLES + 24)  # fmt: skip
 
@@ -72,10 +73,10 @@ def plaster(s: F32, u: float, v: float, lod: float) -> Surface:
 @compiled
 def brick(s: F32, u: float, v: float, lod: float) -> Surface:
     """Running bond, 23 x 7.5 cm, with lighter joints."""
-    row = int(math.floor(v / 0.075))
+    row = math.floor(v / 0.075)
     shifted = u + (0.115 if row % 2 == 0 else 0.0)
     joint = max(line(v, 0.075, 0.011, lod), line(shifted, 0.23, 0.01, lod))
-    each = mix(lattice(int(math.floor(shifted / 0.23)), row, int(s[SEED])), 0.5, clamp(lod / 0.1 - 0.3))
+    each = mix(lattice(math.floor(shifted / 0.23), row, int(s[SEED])), 0.5, clamp(lod / 0.1 - 0.3))
     k = (0.75 + 0.5 * each) * weathered(s, u, v, lod)
     return (
         mix(s[RED], 0.36, joint * 0.6) * k,
@@ -150,7 +151,8 @@ def cabin(s: F32, face: int, x: float, y: float, z: float, high: float, lod: flo
         glass = inside(abs(x), -1.0, (s[HALF_X] - s[SHRINK_X] * up) * 0.9, lod) * inside(up, 0.06, 0.9, lod)
     seat = 0.4 + 0.6 * inside(up, -0.1, 0.45, 0.2) * flat_noise(x * 2.0, y * 2.0, 3)
     return (
-        mix(s[RED], 0.025 * seat, glass), mix(s[GREEN], 0.028 * seat, glass), mix(s[BLUE], 0.032 * seat, glass),
+        mix(s[RED], 0.025 * seat, glass), mix(s[GREEN], 0.028 * seat, glass), mix(s[BLUE], 0.032 * seat,
+        glass),
         mix(0.35, 0.9, glass), 0.0, 0.0, 0.0,
     )  # fmt: skip
 
@@ -171,7 +173,7 @@ def tyre(s: F32, face: int, y: float, z: float) -> Surface:
 def wall_tiles(s: F32, u: float, v: float, lod: float) -> Surface:
     """Glazed or stone wall tiles of side P0; a band of the second colour at height P1."""
     joint = max(line(u, s[P0], 0.008, lod), line(v, s[P0] * 0.5, 0.008, lod))
-    each = lattice(int(math.floor(u / s[P0])), int(math.floor(v / s[P0] * 2)), int(s[SEED]))
+    each = lattice(math.floor(u / s[P0]), math.floor(v / s[P0] * 2), int(s[SEED]))
     band = inside(v, s[P1], s[P1] + 0.3, lod) if s[P1] > 0 else 0.0
     k = (
         (0.94 + 0.1 * each)
@@ -201,7 +203,7 @@ def steel(s: F32, u: float, v: float, lod: float) -> Surface:
 @compiled
 def ceiling(s: F32, u: float, v: float, lod: float) -> Surface:
     """Suspended ceiling of 60 cm boards; every P0-th board along x and P1-th along y is a lamp."""
-    i, j = int(math.floor(u / 0.6)), int(math.floor(v / 0.6))
+    i, j = math.floor(u / 0.6), math.floor(v / 0.6)
     joint = 1 - 0.25 * max(line(u, 0.6, 0.02, lod), line(v, 0.6, 0.02, lod))
     if i % int(s[P0]) == 0 and j % int(s[P1]) < 2:
         return 0.8, 0.8, 0.8, 0.0, 2.6, 2.6, 2.5
@@ -210,7 +212,7 @@ def ceiling(s: F32, u: float, v: float, lod: float) -> Surface:
 
 @compiled
 def unit(s: F32, face: int, u: float, v: float, high: float) -> Surface:
-    """The outdoor unit of an air conditioner, or a meter box: a light case with a dark round grille in front."""
+    """The outdoor unit of an air conditioner: a light case with a dark round grille in front."""
     k = 0.9 + 0.1 * flat_noise(u * 3, v * 3, int(s[SEED]))
     if face >= 2 and s[P0] > 0:
         out = math.hypot(u + 0.1, v - 0.5 * high) / (0.42 * high)
@@ -274,7 +276,8 @@ def small(s: F32, material: int, u: float, v: float, high: float, lod: float, ni
 
 @compiled
 def surface(
-    s: F32, material: int, face: int, x: float, y: float, z: float, u: float, v: float, high: float, lod: float,
+    s: F32, material: int, face: int, x: float, y: float, z: float, u: float, v: float, high: float,
+    lod: float,
     night: float,
 ) -> Surface:  # fmt: skip
     """Colour, gloss and own light at a place of a solid.

@@ -27,7 +27,8 @@ def trace(
     Args:
         solids: (N, columns).
         starts, members: solids of cell c are members[starts[c] : starts[c + 1]].
-        grid: x and y of the first corner, cell size, columns, rows, height of the highest solid; then the height
+        grid: x and y of the first corner, cell size, columns, rows,
+        height of the highest solid; then the height
             of the highest solid of each cell.
         limit: metres (direction of unit length); anything: stop at the first solid, for shadows.
 
@@ -35,7 +36,7 @@ def trace(
         (t, number of the solid); FAR and `SKY` when nothing is met.
     """
     size, columns, rows = grid[2], int(grid[3]), int(grid[4])
-    i, j = int(math.floor((ox - grid[0]) / size)), int(math.floor((oy - grid[1]) / size))
+    i, j = math.floor((ox - grid[0]) / size), math.floor((oy - grid[1]) / size)
     step_x, step_y = (1 if dx > 0 else -1), (1 if dy > 0 else -1)
     next_x = FAR if abs(dx) < 1e-9 else (grid[0] + (i + (dx > 0)) * size - ox) / dx
     next_y = FAR if abs(dy) < 1e-9 else (grid[1] + (j + (dy > 0)) * size - oy) / dy
@@ -74,7 +75,7 @@ def contact_at(contact: F32, grid: F64, x: float, y: float) -> float:
     du, dv = u - i, v - j
     above = contact[j, i] * (1 - du) + contact[j, i + 1] * du
     below = contact[j + 1, i] * (1 - du) + contact[j + 1, i + 1] * du
-    return above * (1 - dv) + below * dv
+    return float(above * (1 - dv) + below * dv)
 
 
 @compiled

@@ -28,8 +28,8 @@ def alley(site: Site) -> Scene:
         0.0, half - float(rng.uniform(0.45, 1.2))
     )  # the camera hangs at the wall on the -v side
     frame = Frame(x, y, turned.angle, mirror)
-    end = float(rng.uniform(24, 38))
-    side = float(rng.uniform(0.75, 1.5)) * site.rig.distance
+    end = site.rig.distance * float(rng.uniform(1.8, 2.4)) + 5
+    side = float(rng.uniform(0.75, 1.4)) * site.rig.distance
     gap = float(rng.uniform(3.2, 4.4))
     _pave(site, frame, half)
     for share in (-0.35, 0.0, 0.35):
@@ -45,7 +45,7 @@ def alley(site: Site) -> Scene:
             site.route(frame, [(u, half + 9), (u, v), (end + 2.0, v), (end + 2.0, -14)])
     _walls(site, frame, half, 1, [(-6, side - gap / 2), (side + gap / 2, end)])
     _walls(site, frame, half, -1, [(-6, end)])
-    terrace(site, frame.at(end + 5.2, 0, -math.pi / 2 if not mirror else -math.pi / 2), -24, 24, (2, 5), 0.15)
+    terrace(site, frame.at(end + 5.2, 0, -math.pi / 2), -24, 24, (2, 5), 0.15)
     far = frame.at(side, half + 11, 0.0)
     site.box(far, (12, 0.3, 5.0), BRICK, brick_colour(rng))
     _furnish(site, frame, half, end)
@@ -184,7 +184,8 @@ def _house(
 ) -> None:
     rng = site.rng
     site.box(
-        where, (wide, 7.9, high), FACADE, tinted(rng, colour, 0.1), grey(rng, 0.1, 0.5), p0=storey, p1=float(rng.uniform(2.4, 3.4)), low=low,
+        where, (wide, 7.9, high), FACADE, tinted(rng, colour, 0.1), grey(rng, 0.1, 0.5), p0=storey,
+        p1=float(rng.uniform(2.4, 3.4)), low=low,
     )  # fmt: skip
 
 

@@ -40,7 +40,8 @@ def building(site: Site, where: Frame, wide: float, deep: float, storeys: int, s
     seed = float(rng.integers(1, 500))
     if has_shops:
         site.box(
-            middle, (wide, deep, ground_floor), SHOP_FRONT, tinted(rng, colour, 0.2), p1=float(wide / max(1, round(wide / rng.uniform(3.6, 6)))),
+            middle, (wide, deep, ground_floor), SHOP_FRONT, tinted(rng, colour, 0.2),
+            p1=float(wide / max(1, round(wide / rng.uniform(3.6, 6)))),
         )  # fmt: skip
         _shop_lights(site, where, wide)
     elif rng.random() < 0.5:
@@ -57,8 +58,10 @@ def building(site: Site, where: Frame, wide: float, deep: float, storeys: int, s
     if storeys > 1:
         storey = float(rng.uniform(2.9, 3.4))
         site.box(
-            middle, (wide + 0.06, deep + 0.06, storey * (storeys - 1) + rng.uniform(0.3, 1.1)), FACADE, colour, frame,
-            p0=storey, p1=float(wide / max(2, round(wide / rng.uniform(2.2, 3.6)))), low=ground_floor, seed=seed,
+            middle, (wide + 0.06, deep + 0.06, storey * (storeys - 1) + rng.uniform(0.3, 1.1)), FACADE,
+            colour, frame,
+            p0=storey, p1=float(wide / max(2, round(wide / rng.uniform(2.2, 3.6)))), low=ground_floor,
+            seed=seed,
         )  # fmt: skip
         _hang_things(site, where, wide, ground_floor, storey, storeys)
 

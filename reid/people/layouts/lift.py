@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from reid.people.kernels import ground
 from reid.people.kernels.surfaces import CEILING, GLOW, PAINT, PLASTER, POSTER, STEEL, WALL_TILES, WOOD
 from reid.people.layouts.rooms import wall
-from reid.people.layouts.site import Frame, Rgb, Site, grey, tinted
+from reid.people.layouts.site import Frame, Rgb, Site, tinted
 from reid.people.scene import Scene
 
 _PANELS: tuple[Rgb, ...] = ((0.36, 0.36, 0.355), (0.4, 0.37, 0.3), (0.3, 0.26, 0.2), (0.22, 0.22, 0.225))
@@ -164,7 +164,8 @@ def _routes(site: Site, frame: Frame, wide: float, deep: float, corner: float) -
         lane = 0.12 if k % 2 else -0.12
         away = deep + 1.15
         site.routes.append(
-            _straight(frame, [(come * 6, away), (lane, away), (lane, deep + 0.1), stand, (-lane, deep + 0.1), (-lane, away + 0.2), (go * 6, away + 0.2)])
+            _straight(frame, [(come * 6, away), (lane, away), (lane, deep + 0.1), stand, (-lane,
+            deep + 0.1), (-lane, away + 0.2), (go * 6, away + 0.2)])
         )  # fmt: skip
 
 
@@ -200,8 +201,9 @@ def _fittings(site: Site, frame: Frame, wide: float, deep: float, high: float, o
                 low=0.86,
             )
     for _ in range(int(rng.integers(1, 4))):
-        sign = float(rng.choice([-1, 1]))
-        notice = frame.at(sign * (side - 0.01), float(rng.uniform(0.5, deep - 0.6)), math.pi / 2)
+        notice = frame.at(
+            float(rng.choice([-1, 1])) * (side - 0.01), float(rng.uniform(0.5, deep - 0.6)), math.pi / 2
+        )
         site.box(
             notice,
             (float(rng.uniform(0.3, 0.5)), 0.02, float(rng.uniform(0.35, 0.6))),

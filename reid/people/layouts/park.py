@@ -80,7 +80,7 @@ def _pave(site: Site, paths: list[F64], wide: float) -> None:
         for path in paths:
             for a, b in pairwise(path):
                 angle, length = math.atan2(b[1] - a[1], b[0] - a[0]), float(np.hypot(*(b - a)))
-                where = Frame(*((a + b) / 2).tolist(), angle)
+                where = Frame(float(a[0] + b[0]) / 2, float(a[1] + b[1]) / 2, angle)
                 size = (length + wide * 0.55, wide + kerb)
                 if kerb:
                     site.zone(where, ground.SHEET, size, grey(rng, 0.3, 0.31), corner=wide * 0.27)
@@ -132,20 +132,19 @@ def _plant(site: Site, paths: list[F64], wide: float, near: float, far: float) -
 def _furnish(site: Site, paths: list[F64], wide: float) -> None:
     rng = site.rng
     colour = (props.WARM_LAMP, props.WHITE_LAMP)[int(rng.integers(2))]
-    things = (props.bench, props.bench, props.bin_, props.notice_board, props.street_lamp)
+    things = (props.bench, props.bench, props.bin_, props.notice_board)
     for path in paths:
         beside = _beside(path, wide / 2 + 0.75)
         for k in range(1, len(beside) - 1):
             x, y = beside[k].tolist()
             way = path[k + 1] - path[k]
             where = Frame(x, y, math.atan2(way[1], way[0]))
-            thing = things[int(rng.integers(len(things)))]
             if not site.free(where, 1.7, 0.7, 0.5) or math.hypot(x, y) < 4:
                 continue
-            if thing is props.street_lamp:
+            if k % 4 == 2 or rng.random() < 0.15:
                 props.street_lamp(site, where, 4.2, colour, 0.4)
-            else:
-                thing(site, where)  # type: ignore[operator]
+            elif rng.random() < 0.8:
+                things[int(rng.integers(len(things)))](site, where)
 
 
 def towers(site: Site, far: float) -> None:

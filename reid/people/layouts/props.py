@@ -28,7 +28,8 @@ from reid.people.kernels.surfaces import (
 from reid.people.layouts.site import Frame, Rgb, Site, grey, tinted
 
 _CAR_COLOURS: tuple[tuple[Rgb, float], ...] = (
-    ((0.74, 0.74, 0.73), 33), ((0.012, 0.012, 0.013), 22), ((0.11, 0.112, 0.116), 16), ((0.38, 0.39, 0.40), 14),
+    ((0.74, 0.74, 0.73), 33), ((0.012, 0.012, 0.013), 22), ((0.11, 0.112, 0.116), 16), ((0.38, 0.39, 0.40),
+    14),
     ((0.03, 0.05, 0.13), 6), ((0.24, 0.02, 0.02), 4), ((0.29, 0.26, 0.2), 3), ((0.16, 0.25, 0.36), 2),
 )  # fmt: skip
 LEAVES: tuple[Rgb, ...] = ((0.075, 0.13, 0.035), (0.055, 0.105, 0.035), (0.1, 0.14, 0.04), (0.17, 0.12, 0.03))
@@ -190,7 +191,7 @@ def street_lamp(site: Site, where: Frame, high: float, colour: Rgb, reach: float
     head = where.at(0, reach)
     site.box(head, (0.24, 0.55, 0.1), PAINT, steel, low=high - 0.12)
     site.box(head, (0.18, 0.42, 0.03), GLOW, tuple(c / 24 for c in colour), p0=0.4, p1=9.0, low=high - 0.15)
-    site.lamp(head, high - 0.2, tuple(c * (high / 5) ** 1.5 for c in colour), 1.4)  # type: ignore[arg-type]
+    site.lamp(head, high - 0.2, tuple(c * (high / 5) ** 1.5 for c in colour), 1.4)
 
 
 def utility_pole(site: Site, where: Frame, high: float = 9.0) -> None:

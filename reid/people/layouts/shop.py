@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -17,7 +18,7 @@ _AISLE_M = 1.65
 
 
 def shop(site: Site) -> Scene:
-    """Seen from above the counter in a corner: aisles, cold cabinets along the walls, the door on one side."""
+    """Seen from above the counter: aisles, cabinets along the walls, the door on one side."""
     rng = site.rng
     turn = float(rng.uniform(-0.5, 0.5))
     frame = Frame(0.0, 0.0, turn) if rng.random() < 0.5 else Frame(0.0, 0.0, math.pi + turn, True)
@@ -104,7 +105,7 @@ def _shelves(
     high = float(rng.uniform(1.3, 1.65))
     board, body = float(rng.uniform(0.3, 0.4)), grey(rng, 0.4, 0.6)
     length = deep - 2.4 - front
-    for a, b in zip(aisles[:-1], aisles[1:], strict=True):
+    for a, b in itertools.pairwise(aisles):
         wide = b - a - _AISLE_M
         if wide > 0.3:
             where = frame.at((a + b) / 2, front + 0.2 + length / 2)

@@ -135,7 +135,8 @@ class Site:
         self.solid(columns.CYLINDER, where, low, low + high, radius, radius, material, colour, second, p0, p1)
 
     def blob(
-        self, where: Frame, low: float, size: tuple[float, float, float], material: int, colour: Sequence[float],
+        self, where: Frame, low: float, size: tuple[float, float, float], material: int,
+        colour: Sequence[float],
         p0: float = 0.0, p1: float = 0.0,
     ) -> None:  # fmt: skip
         """An ellipsoid of size (x, y, z) metres."""
@@ -144,7 +145,8 @@ class Site:
 
     def zone(
         self, where: Frame, kind: int, size: tuple[float, float], colour: Sequence[float],
-        second: Sequence[float] = (0.0, 0.0, 0.0), p0: float = 0.0, p1: float = 0.0, corner: float = 0.0, fray: float = 0.0,
+        second: Sequence[float] = (0.0, 0.0, 0.0), p0: float = 0.0, p1: float = 0.0, corner: float = 0.0,
+        fray: float = 0.0,
     ) -> None:  # fmt: skip
         """Cover a rounded rectangle of the ground; see `kernels.ground`."""
         row = np.zeros(ground.COLUMNS, np.float32)

@@ -15,7 +15,8 @@ from reid.people.scene import Scene
 _FLOOR = (-60.0, -8.0, 60.0, 90.0)
 _PAVING: tuple[tuple[Rgb, Rgb], ...] = (
     ((0.30, 0.295, 0.285), (0.24, 0.235, 0.23)), ((0.27, 0.265, 0.26), (0.25, 0.15, 0.12)),
-    ((0.33, 0.30, 0.25), (0.27, 0.24, 0.2)), ((0.22, 0.22, 0.22), (0.32, 0.31, 0.30)), ((0.26, 0.17, 0.14), (0.29, 0.27, 0.25)),
+    ((0.33, 0.30, 0.25), (0.27, 0.24, 0.2)), ((0.22, 0.22, 0.22), (0.32, 0.31, 0.30)), ((0.26, 0.17, 0.14),
+    (0.29, 0.27, 0.25)),
 )  # fmt: skip
 WHITE, YELLOW = (0.62, 0.62, 0.6), (0.55, 0.38, 0.06)
 
@@ -39,7 +40,7 @@ def street(site: Site) -> Scene:
         section,
         float(rng.choice([rng.uniform(0.1, 0.4), rng.uniform(0.5, 1.0), rng.uniform(1.1, 1.5)])),
     )
-    end = float(rng.uniform(38, 55))
+    end = site.rig.distance * float(rng.uniform(1.9, 2.6)) + 6
     _pave(site, frame, section)
     _walks(site, frame, section, end)
     if rng.random() < 0.5:
@@ -57,7 +58,7 @@ def crossing(site: Site) -> Scene:
     section = Section(rng, int(rng.choice([2, 3, 4])))
     frame = _street_frame(site, section, float(rng.uniform(0.15, 1.2)))
     middle = _seen_at(site, frame, section.road / 2)
-    end = float(rng.uniform(35, 50))
+    end = site.rig.distance * float(rng.uniform(1.9, 2.5)) + 6
     _pave(site, frame, section)
     for offset in (-1.2, 0.0, 1.3):
         u = middle + offset
@@ -189,9 +190,11 @@ def _walks(site: Site, frame: Frame, section: Section, end: float) -> None:
     rng = site.rng
     near, far = -section.near_walk, section.road
     for share in (0.3, 0.62):
-        site.route(frame, [(-24, near * share), (end * 0.7, near * share), (end, near * share - 0.2)])
+        v, corner = near * share, end + 2 * share
+        site.route(frame, [(-24, v), (end - 5, v), (corner, v), (corner, near - 25)])
     for share in (0.35, 0.7):
-        site.route(frame, [(-24, far + section.far_walk * share), (end, far + section.far_walk * share)])
+        v, corner = far + section.far_walk * share, end + 1.5 - 2 * share
+        site.route(frame, [(-24, v), (end - 5, v), (corner, v), (corner, section.far_front + 25)])
     for _ in range(3):  # over the road, where there is no crossing
         u = float(rng.uniform(0.3, 1.1)) * site.rig.distance + float(rng.uniform(-3, 3))
         slant = float(rng.uniform(-5, 5))
