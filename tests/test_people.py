@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,6 @@ from reid.errors import MissingExtraError, UnknownNameError
 anny = pytest.importorskip("anny", reason="needs the extra `synthetic`")
 pytest.importorskip("numba", reason="needs the extra `synthetic`")
 
-from reid.people import body as body_module  # noqa: E402
 from reid.people.body import body_model  # noqa: E402
 from reid.people.cloth import PATTERNS  # noqa: E402
 from reid.people.colours import TERMS, dye  # noqa: E402
@@ -63,9 +64,9 @@ def test_unknown_shape_parameters_are_refused() -> None:
 
 def test_without_anny_the_command_to_install_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
-        raise body_module.metadata.PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(body_module.metadata, "version", missing)
+    monkeypatch.setattr(metadata, "version", missing)
     with pytest.raises(MissingExtraError, match=r"reid-search\[synthetic\]"):
         body_model.__wrapped__()
 

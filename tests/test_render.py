@@ -78,7 +78,7 @@ def figure() -> Figure:
 
 
 def changed(view: View, picture: NDArray[np.float32]) -> NDArray[np.bool_]:
-    return np.abs(picture - view.background).max(axis=2) > 1e-4
+    return np.asarray(np.abs(picture - view.background).max(axis=2) > 1e-4)
 
 
 def test_a_box_is_where_the_pixels_change(figure: Figure) -> None:

@@ -258,4 +258,4 @@ def _hair_thickness(person: Person, outfit: Outfit, area: Regions) -> NDArray[np
         face = (y < -0.075) & (np.abs(x) < 0.068) & (z < 0.972)
         wrapped = ((head > 0.5) & ~face) | ((z > 0.74) & (area.attributes[:, 3] < 0.03))
         thickness[wrapped] = np.maximum(thickness[wrapped], 0.02 if outfit.hat.kind == "headscarf" else 0.032)
-    return thickness.astype(np.float32)
+    return np.asarray(thickness, np.float32)

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from reid.errors import InputError, storage_errors
@@ -131,7 +129,8 @@ def truth_box(
     inside = float(max(0.0, cut[2] - cut[0]) * max(0.0, cut[3] - cut[1])) / max(whole, 1e-6)
     if inside < _LEAST_SHARE or cut[3] - cut[1] < _LEAST_HEIGHT:
         return None
-    return TruthBox(frame, person_id, *(round(float(value), 1) for value in cut), round(visible * inside, 3))
+    x1, y1, x2, y2 = (round(float(value), 1) for value in cut)
+    return TruthBox(frame, person_id, x1, y1, x2, y2, round(visible * inside, 3))
 
 
 def _write_clock(picture: Picture, moment: datetime) -> None:
@@ -170,7 +169,7 @@ def _groups(present: Sequence[tuple[int, Staged]]) -> list[tuple[Region, list[tu
 def _encoder(path: Path, view: View, rate: Fraction) -> Iterator[Callable[[Picture], None]]:
     """A function that takes BGR pictures and writes them as H.264."""
     with storage_errors(path), av.open(str(path), "w", format="mp4") as container:
-        stream = cast(VideoStream, container.add_stream("libx264", rate=rate))
+        stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = view.camera.width, view.camera.height, "yuv420p"
         stream.codec_context.thread_count = 1  # the same bytes on any number of cores
         stream.options = {

@@ -152,7 +152,7 @@ def blend(x: float, y: float, z: float, arm: float, cloth: F32) -> float:
         dx, dy = across - math.floor(across) - 0.5, up - math.floor(up) - 0.5
         return 1.0 if dx * dx + dy * dy < share * share * 0.4 else 0.0
     if pattern == 7:  # melange
-        return noise(sx * 180, sy * 180, sz * 180) * share
+        return float(share) * noise(sx * 180, sy * 180, sz * 180)
     if pattern == 8:  # logo on the chest, the back, or both
         here = y < -0.02 if share < 0.4 else (y > 0.02 if share < 0.5 else True)
         if here and arm < 0.03 and abs(z - level) < 0.07 * scale and abs(x) < 0.1 * scale:
@@ -164,7 +164,7 @@ def blend(x: float, y: float, z: float, arm: float, cloth: F32) -> float:
             return 1.0 if drawn > 0.45 else 0.0
         return 0.0
     if pattern == 9:  # fading
-        return min(1.0, max(0.0, (z - level) / 0.5))
+        return float(min(1.0, max(0.0, (z - level) / 0.5)))
     if pattern == 10:  # reflective bands
         return 1.0 if abs(z - level) < 0.03 or abs(z - level - 0.16) < 0.03 else 0.0
     if pattern == 11:  # diagonal
@@ -172,5 +172,5 @@ def blend(x: float, y: float, z: float, arm: float, cloth: F32) -> float:
         return 1.0 if along - math.floor(along) < share else 0.0
     if pattern == 12:  # denim, faded on the thighs
         worn = max(0.0, 1 - abs(z + 0.1) / 0.3) * max(0.0, 1 - abs(abs(x) - 0.12) / 0.09)
-        return 0.35 * share * worn + 0.06 * noise(sx * 90, sy * 90, sz * 90)
+        return 0.35 * float(share) * worn + 0.06 * noise(sx * 90, sy * 90, sz * 90)
     return 0.0
