@@ -83,7 +83,9 @@ def test_the_same_seed_gives_the_same_city() -> None:
     plan, again = make_plan(SMALL), make_plan(SMALL)
     assert plan == again
     assert plan.digest == again.digest
-    assert [bystanders(clip, 3) for clip in plan.clips] == [bystanders(clip, 3) for clip in again.clips]
+    assert [bystanders(clip, SMALL) for clip in plan.clips] == [
+        bystanders(clip, SMALL) for clip in again.clips
+    ]
 
 
 @pytest.mark.parametrize(
@@ -145,11 +147,11 @@ def test_who_walks_where(settings: CitySettings) -> None:
 
 
 def test_everybody_has_an_id_of_their_own(small: CityPlan) -> None:
-    ids = [walk.member.id for clip in small.clips for walk in bystanders(clip, SMALL.seed)]
+    ids = [walk.member.id for clip in small.clips for walk in bystanders(clip, SMALL)]
     assert len(set(ids)) == len(ids)
     assert min(ids) >= FIRST_BYSTANDER > max(small.journeys)
     for clip in small.clips:
-        assert len(everybody(clip, SMALL.seed)) == len(clip.walks) + len(bystanders(clip, SMALL.seed))
+        assert len(everybody(clip, SMALL)) == len(clip.walks) + len(bystanders(clip, SMALL))
 
 
 def test_the_whole_city_is_varied() -> None:
@@ -162,9 +164,9 @@ def test_the_whole_city_is_varied() -> None:
     assert set(patterns) == {"direct", "random", "pacing", "lapping", "running"}
     assert {each.photo_kind for each in plan.missing} == {"phone", "cctv", "upper"}
     assert 0.1 < np.mean([each.clothes_change for each in plan.missing]) < 0.4
-    crowds = [len(bystanders(clip, 7)) for clip in plan.clips]
+    crowds = [len(bystanders(clip, plan.settings)) for clip in plan.clips]
     assert 2 < np.mean(crowds) < 8
-    assert {walk.member.uniform for clip in plan.clips for walk in bystanders(clip, 7)} == {
+    assert {walk.member.uniform for clip in plan.clips for walk in bystanders(clip, plan.settings)} == {
         None, "school", "work vest", "black padded coat",
     }  # fmt: skip
     assert sum(site.camera.clock_offset_s != 0 for site in plan.sites) > 0

@@ -14,6 +14,7 @@ from benchmarks.city.clips import ClipPlan
 from benchmarks.city.draws import CROWD, Random, a_seed, generator
 from benchmarks.city.members import FIRST_BYSTANDER, AgeGroup, Member, WalkPlan
 from benchmarks.city.plan import walking_speed
+from benchmarks.city.settings import CitySettings
 
 T = TypeVar("T")
 
@@ -41,10 +42,10 @@ class _Party:
     pace: AgeGroup
 
 
-def bystanders(clip: ClipPlan, seed: int) -> tuple[WalkPlan, ...]:
+def bystanders(clip: ClipPlan, settings: CitySettings) -> tuple[WalkPlan, ...]:
     """The walks of everybody in a clip who is neither missing nor a lookalike."""
-    random = generator(seed, CROWD, clip.number)
-    count = _how_many(random, clip)
+    random = generator(settings.seed, CROWD, clip.number)
+    count = _how_many(random, clip, settings.mix.crowd)
     walks: list[WalkPlan] = []
     while len(walks) < count:
         first = FIRST_BYSTANDER + clip.number * MOST_IN_A_CLIP + len(walks)
@@ -52,15 +53,15 @@ def bystanders(clip: ClipPlan, seed: int) -> tuple[WalkPlan, ...]:
     return tuple(walks[:MOST_IN_A_CLIP])
 
 
-def everybody(clip: ClipPlan, seed: int) -> tuple[WalkPlan, ...]:
+def everybody(clip: ClipPlan, settings: CitySettings) -> tuple[WalkPlan, ...]:
     """All walks of a clip."""
-    return (*clip.walks, *bystanders(clip, seed))
+    return (*clip.walks, *bystanders(clip, settings))
 
 
-def _how_many(random: Random, clip: ClipPlan) -> int:
+def _how_many(random: Random, clip: ClipPlan, crowd: float) -> int:
     shares = [share for share, _ in _CROWDED]
     factor = _CROWDED[int(random.choice(len(_CROWDED), p=shares))][1]
-    at_once = _AT_ONCE.get(clip.site.place, 2.0) * factor * _business(clip.start.hour)
+    at_once = _AT_ONCE.get(clip.site.place, 2.0) * factor * crowd * _business(clip.start.hour)
     at_once = min(at_once, _MOST_AT_ONCE.get(clip.site.place, 8.0))
     return int(random.poisson(at_once * (clip.seconds + _IN_SIGHT_S) / _IN_SIGHT_S))
 

@@ -23,7 +23,7 @@ def _check(what: str, value: float, least: float, most: float) -> None:
 
 @dataclass(frozen=True)
 class Mix:
-    """Who is missing, and what their photos are like. Shares are 0..1.
+    """Who is missing, what their photos are like, and who else is about. Shares are 0..1.
 
     Attributes:
         children: share of the missing who are children; the others are old.
@@ -32,6 +32,7 @@ class Mix:
         clothes_change: share of the photos that show other clothes than those worn.
         lookalikes: share of the missing who have one or two lookalikes in the city.
         photos: kinds of photos to draw from; a kind given twice is drawn twice as often.
+        crowd: how many passers-by against the usual; very short clips need more to have any.
     """
 
     children: float = 0.4
@@ -40,6 +41,7 @@ class Mix:
     clothes_change: float = 0.25
     lookalikes: float = 0.5
     photos: tuple[str, ...] = ("phone", "phone", "phone", "cctv", "upper")
+    crowd: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ DEMO = CitySettings(
     cameras=(2,) * 7 + (1,) * 12,
     seconds=4.0,
     missing=1,
-    size=(960, 540),
-    mix=Mix(children=0.0, passages=(5, 5), strays=1.0, clothes_change=0.0, lookalikes=1.0, photos=("phone",)),
-)
+    mix=Mix(
+        children=0.0, passages=(5, 5), strays=1.0, clothes_change=0.0, lookalikes=1.0, photos=("phone",),
+        crowd=2.5,
+    ),
+)  # fmt: skip
 """The city of `reid demo`: small enough for the package."""

@@ -43,7 +43,7 @@ def make_clip(files: CityFiles, clip: ClipPlan, settings: CitySettings, studio: 
     """
     name = clip.name + CLIP_ENDING
     target = files.clip(name)
-    walks = everybody(clip, settings.seed)
+    walks = everybody(clip, settings)
     make_folder(target.parent)
     make_folder(files.boxes(name).parent)
     part = target.with_name(f".{target.stem}.{os.getpid()}{PART}{CLIP_ENDING}")
