@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from indexer.shard.files import ArchiveFiles
     from reid.evaluation import Evaluation
     from reid.labelled import Skipped
+    from reid.training.session import Watch
     from search.query import Box, Query
     from search.sightings import SearchResult
 
@@ -326,6 +327,44 @@ def evaluate(
     return 1 if any(skip.reason != "duplicate" for skip in skipped) else 0
 
 
+@app.command()
+@_command
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe: cpu, gpu, tiny, or a .toml file.")],
+    out: Annotated[Path, typer.Option(help="Folder of this run: state, history, weights, model card.")],
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Train this long. [default: recipe]")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Train so many steps. [default: recipe]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Where rendered crops lie. [default: OUT/data]")] = None,
+    crops: Annotated[
+        Path | None, typer.Option(help="Learn from this folder of synthetic crops instead of rendering.")
+    ] = None,
+    measure: Annotated[
+        list[Path] | None, typer.Option(help="Labelled folder to measure on, as of `reid eval`; repeats.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that render. [default: one a core]")
+    ] = None,
+    render_only: Annotated[bool, typer.Option("--render-only", help="Render the crops and stop.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train an embedder on synthetic people (extra `synthetic`). Safe to stop; --resume goes on."""
+    from reid.training.recipe import load_recipe
+
+    loaded = load_recipe(recipe)
+    from reid.training.session import Options, run
+
+    options = Options(steps, minutes, resume, data, crops, tuple(measure or ()), workers, render_only)
+    with _shown_training() as watch:
+        made = run(loaded, out, options, watch)
+    if as_json:
+        _print_json({"recipe": loaded.name, **(made.to_json() if made else {"weights": None})})
+    elif made:
+        typer.echo(f"{made.weights}\nsha256 {made.sha256}\nmodel card {made.card}")
+
+
 @models_app.command("list")
 @_command
 def models_list(home: Home = None, as_json: Json = False) -> None:
@@ -570,6 +609,26 @@ def _shown_progress(title: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _shown_training() -> Iterator[Watch]:
+    """A bar on stderr where that is a terminal; lines on stderr in any case."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True, highlight=False, markup=False)
+    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("", total=None)
+
+        class Shown:
+            def progress(self, what: str, done: int, of: int) -> None:
+                bar.update(task, description=what, completed=done, total=of)
+
+            def say(self, line: str) -> None:
+                console.print(line)
+
+        yield Shown()
 
 
 def _print_table(header: list[str], rows: list[list[str]]) -> None:

@@ -103,7 +103,7 @@ class Loss:
         classifier: "linear", or "cosine" (Wang et al. 2018, "CosFace"), with `scale` and `margin`.
         smoothing: of the labels.
         metric: "triplet" (batch-hard, on batch-standardized features), "circle" (Sun et al. 2020) or "none".
-        metric_weight: of it.
+        metric_weight: of it; circle loss is about ten times larger than the triplet's.
         attributes: weight of all attributes together. gender: train that column too.
     """
 

@@ -94,6 +94,7 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
         session.seconds, session.history = checkpoint.load(path, session.trainer)
     session.train()
     figures = session.measure()
+    session.save()
     made = Made(
         crops=len(crops), people=crops.people, cameras=len(np.unique(crops.labels.cameras)),
         steps=session.trainer.steps, minutes=session.seconds / 60, machine=_machine(session.trainer.device),
@@ -159,10 +160,10 @@ class _Session:
                     self.measure()
                     measured = self.seconds
                 if self.seconds - saved >= schedule.save_minutes * 60:
-                    self._save()
+                    self.save()
                     saved = self.seconds
         finally:
-            self._save()
+            self.save()
 
     def measure(self) -> list[dict[str, Any]]:
         """Measure the averaged weights on every set; the figures, which the history keeps."""
@@ -181,7 +182,8 @@ class _Session:
             self._watch.say(f"{self._title()}: {_line(each)}")
         return figures
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write the state, so that the run can be resumed from here."""
         checkpoint.save(self._out / CHECKPOINT, self.trainer, self.seconds, self.history)
 
     def _note(self, losses: StepLosses) -> None:

@@ -1,0 +1,280 @@
+"""What training is made of: losses against brute force, batches, augmentation, targets."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from reid.attributes import BY_NAME, COLOURS, COLUMNS, GROUPS
+from reid.errors import InputError
+from reid.images import through_jpeg
+from reid.labelled import LabelledVectors
+from reid.training import losses, quality
+from reid.training.augment import augment, normalized, prepare, to_tensor
+from reid.training.geometry import sample, whole
+from reid.training.recipe import (
+    Augment,
+    Batch,
+)
+from reid.training.sampler import Sampler
+from reid.training.targets import UNKNOWN, crop_targets, person_targets
+from reid.training.trainer import hide
+from reid.training.validation import attribute_figures
+from tests.coloured import CPU, light_work, made_crops, small  # noqa: F401
+
+NOTHING = Augment(**dict.fromkeys((field.name for field in dataclasses.fields(Augment)), 0.0))
+SOMEBODY: dict[str, Any] = {
+    "upper_colours": ["red", "white"], "lower_colours": ["blue"], "upper": "tee", "lower": "shorts",
+    "sleeves": "short", "coat": False, "upper_pattern": "striped", "lower_pattern": "plain", "hat": "cap",
+    "glasses": False, "mask": "white", "bag": "handbag", "aid": "umbrella", "age_group": "elder",
+    "male": True,
+}  # fmt: skip
+CLEAR = {"light": "sun", "visibility": 1.0, "height_px": 200.0, "view_deg": 90.0}
+
+
+# Losses
+
+
+def test_triplet_against_brute_force() -> None:
+    torch.manual_seed(1)
+    embeddings, people = torch.randn(12, 5), torch.arange(4).repeat_interleave(3)
+    standard = (embeddings - embeddings.mean(0)) / (embeddings.std(0) + 1e-5)
+    unit = standard / standard.norm(dim=1, keepdim=True)
+    wanted = []
+    for i in range(12):
+        away = [float((unit[i] - unit[j]).norm()) for j in range(12)]
+        own = max(away[j] for j in range(12) if people[j] == people[i] and j != i)
+        other = min(away[j] for j in range(12) if people[j] != people[i])
+        wanted.append(math.log1p(math.exp(6 * (own - other))))
+    assert float(losses.batch_hard_triplet(embeddings, people)) == pytest.approx(np.mean(wanted), rel=1e-4)
+
+
+def test_circle_against_brute_force() -> None:
+    torch.manual_seed(2)
+    embeddings, people = torch.randn(8, 4), torch.arange(4).repeat_interleave(2)
+    standard = (embeddings - embeddings.mean(0)) / (embeddings.std(0) + 1e-5)
+    unit = standard / standard.norm(dim=1, keepdim=True)
+    wanted = []
+    for i in range(8):
+        right, wrong = 0.0, 0.0
+        for j in range(8):
+            s = float(unit[i] @ unit[j])
+            if j == i:
+                continue
+            if people[i] == people[j]:
+                right += math.exp(-32 * max(0.0, 1.25 - s) * (s - 0.75))
+            else:
+                wrong += math.exp(32 * max(0.0, s + 0.25) * (s - 0.25))
+        wanted.append(math.log1p(right * wrong))
+    assert float(losses.circle(embeddings, people)) == pytest.approx(np.mean(wanted), rel=1e-3)
+
+
+def test_standardizing_keeps_the_triplet_from_collapsing() -> None:
+    """Vectors that are nearly one, as after a collapse, must still be pushed apart."""
+    torch.manual_seed(0)
+    people = torch.arange(4).repeat_interleave(3)
+    embeddings = (torch.ones(12, 6) + 1e-3 * torch.randn(12, 6)).requires_grad_()
+    losses.batch_hard_triplet(embeddings, people).backward()  # type: ignore[no-untyped-call]
+    assert embeddings.grad is not None
+    assert float(embeddings.grad.abs().max()) > 1  # raw unit vectors: about 1e-3
+
+
+def test_attribute_loss_by_hand() -> None:
+    logits, targets = torch.zeros(2, COLUMNS), torch.full((2, COLUMNS), UNKNOWN, dtype=torch.int8)
+    coat, lower = BY_NAME["coat"].columns, BY_NAME["lower"].columns
+    targets[0, coat], logits[0, coat], logits[1, coat] = 1, 2.0, -9.0  # the second cannot tell
+    targets[1, lower] = torch.tensor([0, 1, 0, 0], dtype=torch.int8)
+    wanted = (math.log1p(math.exp(-2)) + math.log(4)) / len(GROUPS)
+    assert float(losses.attribute_loss(logits, targets)) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_cosine_classifier_by_hand() -> None:
+    head = losses.CosineClassifier(2, 2, scale=10.0, margin=0.2)
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[2.0, 0.0], [0.0, 3.0]]))
+    loss = head(torch.tensor([[3.0, 4.0]]), torch.tensor([0]), 0.0)
+    assert loss.item() == pytest.approx(math.log1p(math.exp(10 * (0.8 - (0.6 - 0.2)))), rel=1e-6)
+
+
+# Sampler
+
+
+def test_batches_have_the_promised_people_and_cameras() -> None:
+    identities = np.repeat(np.arange(40), 8)
+    cameras = np.tile(np.array([0, 0, 0, 0, 1, 1, 2, 3]), 40)
+    sampler = Sampler(identities, cameras, Batch(8, 4, 4), seed=1)
+    assert sampler.steps_per_epoch == 5
+    seen: list[int] = []
+    for step in range(5):
+        rows = sampler.batch(step)
+        people = identities[rows].reshape(8, 4)
+        assert (people == people[:, :1]).all()
+        assert len(set(rows.tolist())) == 32
+        for line in rows.reshape(8, 4):
+            assert sorted(cameras[line]) == [0, 1, 2, 3]  # each camera once before any twice
+        runs = people[:, 0].reshape(2, 4)
+        assert ((np.diff(runs) % 40) == 1).all()  # neighbours stand together
+        seen += people[:, 0].tolist()
+    assert sorted(seen) == list(range(40))
+    assert np.array_equal(Sampler(identities, cameras, Batch(8, 4, 4), 1).batch(3), sampler.batch(3))
+    assert not np.array_equal(sampler.batch(8), sampler.batch(3))
+
+
+def test_a_person_with_few_crops_is_repeated() -> None:
+    rows = Sampler(np.array([0, 1, 1, 1]), np.zeros(4, np.int64), Batch(2, 4, 1), 0).batch(0)
+    counts = np.bincount(rows, minlength=4)
+    assert counts[0] == 4
+    assert sorted(counts[1:]) == [1, 1, 2]
+
+
+def test_too_few_people_are_told() -> None:
+    with pytest.raises(InputError, match=r"at most 2"):
+        Sampler(np.array([0, 1]), np.zeros(2, np.int64), Batch(4, 2), 0)
+
+
+# Augmentation
+
+
+def random_crops(count: int = 16) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (count, 80, 40, 3), np.uint8)
+
+
+def test_augmentation_keeps_shape_and_range_and_follows_its_seed() -> None:
+    everything = Augment(
+        **{field.name: 0.9 if field.name.endswith("_p") else 0.3 for field in dataclasses.fields(Augment)}
+    )
+    for settings in (Augment(), everything):
+        for size in ((96, 48), (64, 32)):
+            first, again, other = (
+                augment(
+                    random_crops(), np.arange(16) // 2, size, settings, torch.Generator().manual_seed(seed)
+                )
+                for seed in (1, 1, 2)
+            )
+            assert first.pixels.shape == (16, 3, *size)
+            assert first.pixels.is_contiguous(memory_format=torch.channels_last)
+            assert torch.equal(first.pixels, again.pixels)
+            assert not torch.equal(first.pixels, other.pixels)
+            low, high = normalized(torch.zeros(1, 3, 1, 1)), normalized(torch.ones(1, 3, 1, 1))
+            assert bool(((first.pixels >= low - 1e-4) & (first.pixels <= high + 1e-4)).all())
+
+
+def test_no_augmentation_changes_no_content() -> None:
+    crops = np.random.default_rng(1).integers(0, 256, (4, 64, 32, 3), np.uint8)
+    got = sample(to_tensor(crops, CPU), whole(4, CPU), (64, 32))
+    assert torch.allclose(got, to_tensor(crops, CPU), atol=1e-5)
+    assert prepare(crops, (64, 32), CPU).shape == (4, 3, 64, 32)
+    red = np.zeros((1, 64, 32, 3), np.uint8)
+    red[..., 2] = 255  # BGR
+    assert to_tensor(red, CPU)[0, :, 0, 0].tolist() == [1, 0, 0]
+
+
+def test_flipping_mirrors() -> None:
+    crops = np.zeros((8, 64, 32, 3), np.uint8)
+    crops[:, :, :16] = 255
+    settings = dataclasses.replace(NOTHING, flip_p=1.0)
+    pixels = augment(crops, np.arange(8), (64, 32), settings, torch.Generator().manual_seed(0)).pixels
+    assert bool((pixels[..., :4] < 0).all())
+    assert bool((pixels[..., -4:] > 0).all())
+
+
+def test_grey_and_cut_crops_hide_their_attributes() -> None:
+    settings = dataclasses.replace(NOTHING, grey_p=0.5, truncate_p=0.6)
+    batch = augment(random_crops(64), np.arange(64), (64, 32), settings, torch.Generator().manual_seed(1))
+    plain = (batch.pixels * torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)) + torch.tensor(
+        [0.485, 0.456, 0.406]
+    ).view(1, 3, 1, 1)
+    spread = (plain.amax(1) - plain.amin(1)).flatten(1).amax(1)
+    assert torch.equal(spread < 1e-3, batch.colourless)
+    assert 10 < int(batch.colourless.sum()) < 54
+    assert 5 < int(batch.legless.sum()) < 54
+    targets = hide(torch.ones(64, COLUMNS, dtype=torch.int8), batch)
+    assert torch.equal(targets[:, BY_NAME["upper_colours"].start] == UNKNOWN, batch.colourless)
+    assert torch.equal(targets[:, BY_NAME["lower"].start] == UNKNOWN, batch.legless)
+    assert bool((targets[:, BY_NAME["hat"].columns] == 1).all())
+
+
+def test_jpeg_loses_more_at_lower_quality_and_nothing_flat() -> None:
+    smooth = F.interpolate(
+        torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)), (64, 32), mode="bicubic"
+    )
+    smooth = smooth.clamp(0, 1)
+    lost = [
+        float((quality.jpeg(smooth, torch.tensor([q])) - smooth).abs().mean()) for q in (95.0, 50.0, 10.0)
+    ]
+    assert lost[0] < 0.01 < lost[2]
+    assert lost[0] < lost[1] < lost[2]
+    grey = smooth.mean(1, keepdim=True).expand(-1, 3, -1, -1)  # in colour, OpenCV's halves the resolution
+    picture = (grey[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    real = to_tensor(through_jpeg(np.ascontiguousarray(picture), 50)[None], CPU)
+    ours = quality.jpeg(to_tensor(picture[None].copy(), CPU), torch.tensor([50.0]))
+    assert float((real - ours).abs().mean()) < 0.003
+
+
+# Targets
+
+
+def test_targets_say_what_is_known() -> None:
+    person = person_targets(SOMEBODY)
+    told = {
+        group.name: [answer for answer, hit in zip(group.answers, person[group.columns], strict=True) if hit]
+        for group in GROUPS
+    }
+    assert told == {
+        "upper_colours": ["white", "red"], "lower_colours": ["blue"], "sleeves": [], "lower": ["shorts"],
+        "coat": [], "upper_pattern": ["striped"], "lower_pattern": ["plain"], "hat": ["hat"],
+        "face": ["glasses or mask"], "backpack": [], "bag": ["bag"], "umbrella": ["umbrella"],
+        "aid": ["none"], "age_group": ["elder"], "gender": ["male"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "unknown"),
+    [
+        ({}, set()),
+        ({"light": "night"}, {"upper_colours", "lower_colours"}),
+        ({"light": "infrared"}, {"upper_colours", "lower_colours"}),
+        ({"visibility": 0.5}, {"lower", "lower_colours", "lower_pattern"}),
+        ({"visibility": 0.4}, {group.name for group in GROUPS} - {"hat", "umbrella"}),
+        ({"height_px": 90.0}, {"face"}),
+        ({"height_px": 75.0}, {"face", "upper_pattern", "lower_pattern"}),
+        ({"view_deg": 180.0}, {"face"}),
+        ({"view_deg": 0.0}, {"backpack"}),
+        ({"view_deg": 350.0}, {"backpack"}),
+    ],
+)
+def test_a_crop_cannot_tell_everything(change: dict[str, Any], unknown: set[str]) -> None:
+    targets = crop_targets(person_targets(SOMEBODY), **{**CLEAR, **change})
+    assert {group.name for group in GROUPS if (targets[group.columns] == UNKNOWN).any()} == unknown
+
+
+def test_the_colours_are_those_of_the_synthetic_people() -> None:
+    from reid.people.colours import TERMS
+
+    assert COLOURS == TERMS
+
+
+def test_attribute_figures_by_hand() -> None:
+    logits, targets = np.zeros((20, COLUMNS), np.float32), np.full((20, COLUMNS), UNKNOWN, np.int8)
+    coat, colours = BY_NAME["coat"].columns, BY_NAME["upper_colours"].columns
+    targets[:, coat] = np.repeat([1, 0], 10)[:, None]
+    logits[:, coat] = np.repeat([1, -1, -1, 1], [8, 2, 5, 5])[:, None]  # 8 of 10, 5 of 10
+    targets[:10, colours], targets[:10, colours.start + 3] = 0, 1
+    logits[:7, colours.start + 3], logits[7:10, colours.start] = 1, 1
+    assert attribute_figures(logits, targets) == {
+        "upper_colours": pytest.approx(0.7),
+        "coat": pytest.approx(0.65),
+    }
+
+
+def test_a_labelled_vector_may_be_empty() -> None:
+    """`ValidationSet` holds labels before there are vectors."""
+    rows = np.zeros(2, np.int64)
+    assert LabelledVectors(np.empty((2, 0), np.float32), rows, rows, rows).vectors.shape == (2, 0)

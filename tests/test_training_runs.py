@@ -1,0 +1,331 @@
+"""Runs of training: caches, recipes, resuming, that something is learned, the command."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import cli
+from reid.attributes import BY_NAME, COLUMNS
+from reid.errors import DamagedError, FormatError, InputError, ReidError
+from reid.networks.checkpoints import fold_batch_norms, load_strictly
+from reid.networks.peoplenet import BUILDERS, NetConfig, PeopleNet
+from reid.training.checkpoint import load, save
+from reid.training.cropset import (
+    CropSet,
+    missing_shards,
+    open_crops,
+)
+from reid.training.export import Made, export
+from reid.training.recipe import (
+    Augment,
+    Data,
+    Loss,
+    Schedule,
+    built_in_recipes,
+    load_recipe,
+    parse_recipe,
+)
+from reid.training.trainer import Trainer, learning_rate
+from reid.training.validation import ValidationSet, held_out, measure
+from tests.coloured import CPU, light_work, made_crops, small, write_cache  # noqa: F401
+
+# Cache
+
+
+def test_a_cache_gives_back_what_was_written(tmp_path: Path) -> None:
+    crops = made_crops()
+    write_cache(tmp_path, crops)
+    opened = open_crops(tmp_path)
+    rows = np.random.default_rng(0).permutation(len(crops))
+    assert np.array_equal(opened.gather(rows), crops.gather(rows))
+    for name, value in vars(crops.labels).items():
+        assert np.array_equal(getattr(opened.labels, name), value), name
+    assert (opened.people, opened.condition_names) == (6, ("sun",))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+DAMAGE = [  # what is done to a cache, the error, a word of it
+    (lambda f: (f / "crops.json").unlink(), InputError, "crops.json"),
+    (lambda f: (f / "crops.json").write_text("{"), DamagedError, "remove the folder"),
+    (lambda f: (f / "crops.json").write_text('{"format": 9}'), FormatError, "format 9"),
+    (lambda f: (f / "labels-00001.npz").unlink(), InputError, "1 of 3 shards"),
+    (lambda f: cut(f / "labels-00001.npz"), DamagedError, "labels-00001.npz"),
+    (lambda f: cut(f / "crops-00001.npy"), DamagedError, "shard 1"),
+    (lambda f: (f / "crops-00002.npy").unlink(), DamagedError, "shard 2"),
+    (lambda f: (f / "crops-00002.npy").write_bytes(b"\x93NUMPY"), DamagedError, "shard 2"),
+    (lambda f: np.save(f / "crops-00002.npy", np.zeros((8, 2, 2, 3), np.uint8)), DamagedError, "shard 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("harm", "error", "word"), DAMAGE)
+def test_a_damaged_cache_is_told(tmp_path: Path, harm: Any, error: type[ReidError], word: str) -> None:
+    write_cache(tmp_path, made_crops())
+    harm(tmp_path)
+    with pytest.raises(error, match=word):
+        open_crops(tmp_path)
+
+
+def test_an_unfinished_cache_knows_what_is_missing(tmp_path: Path) -> None:
+    write_cache(tmp_path, made_crops())
+    (tmp_path / "labels-00001.npz").unlink()  # as when killed between the two files of a shard
+    assert missing_shards(tmp_path) == [1]
+
+
+# Recipes
+
+WRONG_RECIPES = [
+    ("[data", "TOML"),
+    ("people = 3", "unknown setting 'people'"),
+    ("[data]\npepole = 3", "data.people"),
+    ("[data]\npeople = 'many'", "data.people: expected int"),
+    ("[data]\npeople = true", "data.people: expected int"),
+    ("[data]\npeople = 1", "2 to 1e"),
+    ("[batch]\ncrops = 1", "batch.crops"),
+    ("data = 3", "expected a table"),
+    ("[loss]\nmetric = 'tripel'", "triplet"),
+    ("[schedule]\nsizes = '0.5:96'", "schedule.sizes"),
+    ("[schedule]\nsizes = '0:100'", "schedule.sizes"),
+    ("[validation]\nseed = 1", "held out"),
+]
+
+
+@pytest.mark.parametrize(("text", "word"), WRONG_RECIPES)
+def test_a_wrong_recipe_is_told(text: str, word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        parse_recipe(text, "mine")
+
+
+def test_the_recipes_that_come_along_are_sound() -> None:
+    assert {"cpu", "gpu", "tiny"} <= set(built_in_recipes())
+    for name in built_in_recipes():
+        recipe = load_recipe(name)
+        assert recipe.network.variant in BUILDERS
+        assert recipe.schedule.minutes or recipe.schedule.steps
+    with pytest.raises(ReidError, match="did you mean cpu"):
+        load_recipe("cpuu")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_recipe("nowhere.toml")
+
+
+def test_digests_change_with_what_decides_the_result() -> None:
+    assert Data(seed=1).digest != Data(seed=2).digest
+    assert small().digest == small(steps=99, minutes=3.0).digest
+    assert small().digest != small(rate=1e-3).digest
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    schedule = Schedule(rate=1.0, warmup=0.1, floor=0.01)
+    assert learning_rate(schedule, 0.0) == pytest.approx(0.05)
+    assert learning_rate(schedule, 0.1) == pytest.approx(1.0)
+    assert learning_rate(schedule, 0.55) == pytest.approx(0.505)
+    assert learning_rate(schedule, 1.0) == pytest.approx(0.01)
+    assert Schedule(sizes="0:96 0.5:128").size_at(0.49) == (96, 48)
+    assert Schedule(sizes="0:96 0.5:128").size_at(0.5) == (128, 64)
+
+
+# Network
+
+
+def test_folding_changes_no_output() -> None:
+    torch.manual_seed(0)
+    network = PeopleNet(NetConfig((8, 8, 16, 16), (1, 1, 1)))
+    for _ in range(3):
+        network(torch.randn(8, 3, 64, 32))  # statistics other than 0 and 1
+    x = torch.randn(4, 3, 64, 32)
+    with torch.no_grad():
+        before = network.eval()(x)
+        after = fold_batch_norms(network)(x)
+    for one, two in zip(before, after, strict=True):
+        assert torch.allclose(one, two, atol=1e-4)
+    assert before[0].shape == (4, 256)
+    assert before[1].shape == (4, COLUMNS)
+
+
+def test_variants_fit_the_package() -> None:
+    for build in (BUILDERS["peoplenet_s"], BUILDERS["peoplenet_m"]):
+        assert sum(p.numel() for p in build().parameters()) * 4 < 10_000_000
+
+
+# Runs
+
+
+def weights_of(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {
+        **trainer.averaged.state_dict(),
+        **{f"live.{k}": v for k, v in trainer.network.state_dict().items()},
+    }
+
+
+def test_a_resumed_run_gives_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
+    crops, path = made_crops(), tmp_path / "checkpoint.pt"
+    undisturbed, first, second = (Trainer(small(), crops, CPU) for _ in range(3))
+    for step in range(5):
+        undisturbed.step(step / 5)
+    for step in range(3):
+        first.step(step / 5)
+    save(path, first, 4.5, [{"step": 3}])
+    torch.manual_seed(99)  # another process
+    assert load(path, second) == (4.5, [{"step": 3}])
+    for step in range(3, 5):
+        second.step(step / 5)
+    ours, theirs = weights_of(second), weights_of(undisturbed)
+    for name, value in theirs.items():
+        assert torch.equal(ours[name], value), name
+
+
+def test_checkpoints_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    trainer = Trainer(small(), made_crops(), CPU)
+    with pytest.raises(InputError, match="no run to resume"):
+        load(path, trainer)
+    save(path, trainer, 0.0, [])
+    with pytest.raises(InputError, match="another recipe"):
+        load(path, Trainer(small(rate=1e-3), made_crops(), CPU))
+    with pytest.raises(InputError, match="other crops"):
+        load(path, Trainer(small(), made_crops(people=7), CPU))
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DamagedError, match="not a checkpoint"):
+        load(path, trainer)
+
+
+@pytest.mark.parametrize(
+    "loss", [Loss(), Loss(classifier="cosine", metric="circle")], ids=["triplet", "circle"]
+)
+def test_a_small_run_learns_to_tell_people_apart(loss: Loss, tmp_path: Path) -> None:
+    crops, others = made_crops(), made_crops(cameras=6, seed=8)
+    recipe = dataclasses.replace(
+        small(steps=120, ema=0.95), loss=loss, augment=dataclasses.replace(Augment(), hue=0)
+    )
+    trainer = Trainer(recipe, crops, CPU)
+    chosen: ValidationSet = held_out(others)
+    before = measure(trainer.averaged, chosen, (64, 32))
+    for step in range(120):
+        trainer.step(step / 120)
+    after = measure(trainer.averaged, chosen, (64, 32))
+    assert before["mAP"] < 0.75
+    assert after["mAP"] > 0.95
+    assert after["attributes"]["coat"] > 0.9
+
+
+def test_what_is_exported_loads_strictly_and_gives_the_same(tmp_path: Path) -> None:
+    trainer = Trainer(small(), made_crops(), CPU)
+    trainer.step(0.0)
+    figures = measure(trainer.averaged, held_out(made_crops()), (64, 32))
+    made = export(tmp_path, trainer.recipe, trainer.averaged, Made(24, 6, 4, 1, 0.1, "a test", [figures]))
+    assert made.weights.stat().st_size < 10_000_000
+    again = load_strictly(BUILDERS["peoplenet_test"](), made.weights).eval()
+    x = torch.randn(2, 3, 64, 32)
+    with torch.no_grad():
+        assert torch.allclose(again(x)[0], trainer.averaged(x)[0], atol=1e-5)
+        assert (
+            float(again(x)[1][:, BY_NAME["gender"].columns].abs().max()) == 0
+        )  # not asked for: says nothing
+    card = made.card.read_text()
+    assert made.sha256 in card
+    assert f"{figures['rank1']:.3f}" in card
+    assert json.loads((tmp_path / "figures.json").read_text())[0]["set"] == "synthetic"
+
+
+def test_measuring_takes_the_mirrored_crop_too() -> None:
+    """A crop and its mirror image are one to the measured vectors."""
+    trainer = Trainer(small(), made_crops(), CPU)
+    crops = made_crops()
+    mirrored = CropSet([crops.pictures[0][:, :, ::-1].copy()], crops.labels, ("sun",), {})
+    plain, other = (measure(trainer.averaged, held_out(each), (64, 32)) for each in (crops, mirrored))
+    assert plain["mAP"] == pytest.approx(other["mAP"], abs=1e-6)
+
+
+# The command
+
+runner = CliRunner()
+
+
+def reid(*arguments: object) -> Any:
+    return runner.invoke(cli.app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Caches under the names the recipe below asks for, filled with flat people: nothing is rendered."""
+    pytest.importorskip("numba", reason="needs the extra `synthetic`")
+    folder = tmp_path_factory.mktemp("caches")
+    (folder / "mine.toml").write_text(RECIPE)
+    recipe = load_recipe(str(folder / "mine.toml"))
+    for data, cameras, seed in ((recipe.data, 4, 0), (recipe.validation, 3, 7)):
+        write_cache(folder / data.digest, made_crops(6, cameras, seed), shards=1)
+    return folder
+
+
+RECIPE = """
+[data]
+people = 6
+height = 64
+width = 32
+[validation]
+people = 6
+height = 64
+width = 32
+seed = 2
+[network]
+variant = "peoplenet_test"
+[batch]
+people = 4
+crops = 2
+[schedule]
+steps = 3
+sizes = "0:64"
+"""
+
+
+def test_reid_train_runs_stops_and_goes_on(caches: Path, tmp_path: Path) -> None:
+    arguments = ("train", caches / "mine.toml", "--data", caches, "--out", tmp_path / "run", "--json")
+    result = reid(*arguments)
+    assert result.exit_code == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["recipe"] == "mine"
+    assert answer["figures"][0]["set"] == "synthetic"
+    assert Path(answer["weights"]).stat().st_size == answer["bytes"]
+    assert reid(*arguments).exit_code == 2  # there is a run already
+    more = reid(*arguments, "--resume", "--steps", 5)
+    assert more.exit_code == 0, more.stderr
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert [each["step"] for each in history] == [3, 5]
+
+
+WRONG_USE = [
+    (("--resume",), "no run to resume"),
+    (("--measure", "nowhere"), "expected a folder"),
+    (("--crops", "nowhere"), "people.json"),
+]
+
+
+@pytest.mark.parametrize(("more", "word"), WRONG_USE)
+def test_wrong_use_is_one_line(caches: Path, tmp_path: Path, more: tuple[str, ...], word: str) -> None:
+    result = reid("train", caches / "mine.toml", "--data", caches, "--out", tmp_path, *more)
+    assert result.exit_code == 2
+    assert word in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_without_the_extra_the_command_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = ("reid.people", "reid.training.session", "reid.training.rendering")
+    for name in [each for each in sys.modules if each.startswith(ours)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    result = reid("train", "tiny", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "synthetic" in result.stderr
