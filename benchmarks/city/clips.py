@@ -13,8 +13,7 @@ from benchmarks.city.sites import INDOORS, Site
 from indexer.times import SEOUL
 
 DAY = date(2025, 11, 3)
-_FIRST_S, _SPAN_S = 5.5 * 3600, 18 * 3600.0  # 05:30 to 23:30, unless a camera records longer than that
-_DAY_S = 24 * 3600.0
+_DAY_H = (0.0, 24.0)
 _SUNRISE, _SUNSET = (6.4, 7.15), (17.2, 18.1)  # hours of dusk in Seoul on that day
 _WEATHER_H = 3
 _SUNNY = 0.6
@@ -56,8 +55,9 @@ def schedule(settings: CitySettings, sites: Sequence[Site]) -> tuple[ClipPlan, .
     """The clips of all cameras: each camera's spread evenly over the day, no two at the same moment."""
     clips: list[ClipPlan] = []
     midnight = datetime.combine(DAY, time(), SEOUL)
-    first, span = (_FIRST_S, _SPAN_S) if settings.seconds < _SPAN_S else (0.0, _DAY_S)
-    slot = span / settings.clips
+    fits = settings.seconds < (settings.hours[1] - settings.hours[0]) * 3600
+    first, end = (hour * 3600 for hour in (settings.hours if fits else _DAY_H))
+    slot = (end - first) / settings.clips
     for site in sites:
         random = generator(settings.seed, CLIPS, site.number)
         for index in range(settings.clips):

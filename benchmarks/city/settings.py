@@ -54,6 +54,7 @@ class CitySettings:
         seconds: of footage of each camera.
         missing: how many people are missing.
         size: width and height of the footage, pixels.
+        hours: of the day within which clips begin, local time, unless a camera records longer than that.
         mix: who is missing.
 
     Raises:
@@ -65,6 +66,7 @@ class CitySettings:
     seconds: float = 120.0
     missing: int = 99
     size: tuple[int, int] = (1280, 720)
+    hours: tuple[float, float] = (5.5, 23.5)
     mix: Mix = field(default_factory=Mix)
 
     def __post_init__(self) -> None:
@@ -105,6 +107,7 @@ DEMO = CitySettings(
     cameras=(2,) * 7 + (1,) * 12,
     seconds=4.0,
     missing=1,
+    hours=(13.0, 20.0),  # by day, at dusk, at night
     mix=Mix(
         children=0.0, passages=(5, 5), strays=1.0, clothes_change=0.0, lookalikes=1.0, photos=("phone",),
         crowd=2.5,
