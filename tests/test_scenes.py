@@ -79,7 +79,7 @@ def test_every_depth_agrees_with_a_slow_ray_caster(scene: Scene) -> None:
     with np.errstate(divide="ignore", invalid="ignore"):
         slow = np.where(rays[:, 2] < 0, -4.0 / rays[:, 2], 1e9)
         low = np.array([BOX[0] - 1, BOX[1] - 1, 0.0])
-        high = low + (2.0, 2.0, 3.0)
+        high = low + np.array([2.0, 2.0, 3.0])
         first, second = (low - camera.position) / rays, (high - camera.position) / rays
         enter = np.minimum(first, second).max(axis=1)
         leave = np.maximum(first, second).min(axis=1)

@@ -131,8 +131,8 @@ def with_shade(light: Light, index: Index) -> Light:
     return replace(light, shade=Shade(images.blur_floats(share, 0.6), (left, near), _SHADE_CELL_M))
 
 
-def _spans(solids: F32, camera: Camera) -> I32:
-    """(N, 4) pixel columns and rows (from, to) that may see each solid."""
+def _spans(solids: F32, camera: Camera) -> tuple[I32, F32]:
+    """(N, 4) columns and rows (from, to) of the pixels that may see each solid, (N,) its least depth."""
     places = corners(solids)
     seen = (places - camera.position) @ camera.rotation.T
     width, height = camera.width, camera.height
@@ -155,7 +155,7 @@ def _spans(solids: F32, camera: Camera) -> I32:
         first = np.clip(np.floor(drawn.min(axis=1)) - 2, 0, [width, height])
         last = np.clip(np.ceil(drawn.max(axis=1)) + 2, 0, [width, height])
         spans[safe] = np.concatenate([first, last], axis=1).astype(np.int32)
-    return spans
+    return spans, np.asarray(np.where(safe, deep.min(axis=1) - 0.01, 0.0), np.float32)
 
 
 def _lens_table(camera: Camera) -> tuple[F64, F32]:
@@ -213,7 +213,9 @@ def look(camera: Camera, index: Index) -> Sight:
     depth = np.empty((camera.height, camera.width), np.float32)
     seen = np.empty(depth.shape, np.int32)
     eye, rotation = np.ascontiguousarray(camera.position), np.ascontiguousarray(camera.rotation)
-    raycast.see(index.solids, _spans(index.solids, camera), eye, rotation, lens, table, depth, seen)
+    spans, nearest = _spans(index.solids, camera)
+    order = np.argsort(nearest, kind="stable").astype(np.int32)
+    raycast.see(index.solids, spans, nearest, order, eye, rotation, lens, table, depth, seen)
     return Sight(camera, depth, seen, lens, table)
 
 

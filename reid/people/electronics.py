@@ -202,5 +202,5 @@ def automatic_gain(background: F32, target: float, kind: str) -> float:
     luma = background[height // 5 :: 4, ::4] @ np.array([0.299, 0.587, 0.114], np.float32)
     middle = 0.6 * float(np.exp(np.log(luma + 1e-4).mean())) + 0.4 * float(luma.mean())
     bright = float(np.percentile(luma, 96))
-    share, head = {"dusk": (0.75, 1.8), "night": (0.5, 3.2), "infrared": (0.65, 2.5)}.get(kind, (1.0, 1.5))
+    share, head = {"dusk": (0.62, 1.8), "night": (0.5, 3.2), "infrared": (0.65, 2.5)}.get(kind, (1.0, 1.5))
     return float(np.clip(min(target * share / middle, head / max(bright, 1e-4)), 0.05, 60.0))

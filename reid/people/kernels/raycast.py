@@ -63,13 +63,15 @@ def aim(rotation: F64, a: float, b: float) -> tuple[float, float, float]:
 
 @compiled
 def see(
-    solids: F32, spans: I32, eye: F64, rotation: F64, lens: F64, table: F32, depth: F32, seen: I32
-) -> None:
+    solids: F32, spans: I32, nearest: F32, order: I32, eye: F64, rotation: F64, lens: F64, table: F32,
+    depth: F32, seen: I32,
+) -> None:  # fmt: skip
     """Find the nearest solid of each pixel.
 
     Args:
         solids: (N, columns); spans: (N, 4) first column, first row, last column, last row (exclusive) of the
             pixels that may see each.
+        nearest: (N,) depth before which each cannot be; order: (N,) their numbers, the nearest first.
         eye: (3,) the camera's place; rotation: (3, 3) right, down, forward; lens, table: see `slope`.
         depth: (H, W) written, metres; seen: (H, W) written, number of the solid, `GROUND` or `SKY`.
     """
@@ -84,10 +86,13 @@ def see(
                 depth[row, column], seen[row, column] = -eye[2] / dz, GROUND
             else:
                 depth[row, column], seen[row, column] = FAR, SKY
-    for number in range(solids.shape[0]):
+    for at in range(order.shape[0]):
+        number = order[at]
         solid = solids[number]
         for row in range(spans[number, 1], spans[number, 3]):
             for column in range(spans[number, 0], spans[number, 2]):
+                if depth[row, column] < nearest[number]:
+                    continue
                 dx, dy, dz = aim(rotation, slopes[row, column, 0], slopes[row, column, 1])
                 t, _ = meet(solid, eye[0], eye[1], eye[2], dx, dy, dz, depth[row, column])
                 if t < depth[row, column]:
@@ -250,17 +255,18 @@ def radiance(
         my = uy + 2 * facing * ny + rough * (lattice(int(x * 200), int(y * 200), int(z * 200)) - 0.5)
         mz = uz + 2 * facing * nz
         if share > 0.012:
-            if share > 0.07:
-                r, g, b = mirrored(
+            k = clamp(mz * 3 + 0.3)  # what is too faint to follow: sky above, the dark street below
+            r = mix(light[AMBIENT, 0] * 0.15, light[HORIZON, 0], k)
+            g = mix(light[AMBIENT, 1] * 0.15, light[HORIZON, 1], k)
+            b = mix(light[AMBIENT, 2] * 0.15, light[HORIZON, 2], k)
+            followed = clamp((share - 0.05) * 25)
+            if followed > 0:
+                r2, g2, b2 = mirrored(
                     solids, zones, starts, members, grid, light, lamps, contact, x + nx * 0.03,
                     y + ny * 0.03, z + nz * 0.03,
                     mx, my, mz, lod,
                 )  # fmt: skip
-            else:  # too faint to follow: sky above, the dark street below
-                k = clamp(mz * 3 + 0.3)
-                r = mix(light[AMBIENT, 0] * 0.15, light[HORIZON, 0], k)
-                g = mix(light[AMBIENT, 1] * 0.15, light[HORIZON, 1], k)
-                b = mix(light[AMBIENT, 2] * 0.15, light[HORIZON, 2], k)
+                r, g, b = mix(r, r2, followed), mix(g, g2, followed), mix(b, b2, followed)
             red, green, blue = (
                 red * (1 - share) + r * share,
                 green * (1 - share) + g * share,

@@ -74,7 +74,7 @@ def car(site: Site, where: Frame) -> None:
     ]
     cabin_length = length * (1 - front - back) + 0.2
     middle = at.at(0, (length * (back - front)) / 2)
-    rake = (0.62, 0.55 if build == "saloon" else 0.28) if build != "van" else (0.4, 0.1)
+    rake = (0.78, 0.7 if build == "saloon" else 0.34) if build != "van" else (0.5, 0.12)
     site.box(
         middle,
         (wide - 0.12, cabin_length, high - belt),

@@ -127,7 +127,7 @@ def _pave(site: Site, frame: Frame, section: Section) -> None:
                 frame.at(0, v + 0.2, math.pi / 2),
                 ground.TACTILE,
                 (0.3, long),
-                tinted(rng, (0.42, 0.31, 0.05), 0.15),
+                tinted(rng, (0.36, 0.28, 0.075), 0.15),
             )
     for v, side in ((0.0, 1), (section.road, -1)):
         site.zone(
@@ -182,17 +182,17 @@ def zebra(site: Site, where: Frame, road: float) -> None:
     for side in (-1, 1):
         site.zone(where.at(side * 4.2, side * road / 4), ground.ROAD_PAINT, (0.4, road / 2 - 0.6), WHITE)
         dots = where.at(0, side * (road / 2 + 0.5), math.pi / 2)
-        site.zone(dots, ground.TACTILE, (0.6, 3.6), (0.42, 0.31, 0.05), p0=1.0)
+        site.zone(dots, ground.TACTILE, (0.6, 3.6), (0.36, 0.28, 0.075), p0=1.0)
 
 
 def _walks(site: Site, frame: Frame, section: Section, end: float) -> None:
     """Routes along both pavements that turn off behind a corner far away, and slanting over the road."""
     rng = site.rng
     near, far = -section.near_walk, section.road
-    for share in (0.3, 0.62):
+    for share in (0.3, 0.55):
         v, corner = near * share, end + 2 * share
         site.route(frame, [(-24, v), (end - 5, v), (corner, v), (corner, near - 25)])
-    for share in (0.35, 0.7):
+    for share in (0.35, 0.6):
         v, corner = far + section.far_walk * share, end + 1.5 - 2 * share
         site.route(frame, [(-24, v), (end - 5, v), (corner, v), (corner, section.far_front + 25)])
     for _ in range(3):  # over the road, where there is no crossing
@@ -263,9 +263,9 @@ def _kerb_things(site: Site, frame: Frame, section: Section) -> None:
                 props.tree(site, where, high * float(rng.uniform(0.85, 1.15)))
             else:
                 props.bollard(site, where, style)
-    for _ in range(14):
+    for _ in range(40):
         v = -section.near_walk + 0.45 if rng.random() < 0.35 else section.far_front - 0.45
-        where = frame.at(float(rng.uniform(2, 32)), v)
+        where = frame.at(float(rng.uniform(1, 2.2)) * site.rig.distance + float(rng.uniform(-9, 3)), v)
         thing = (
             props.bin_,
             props.planter,
