@@ -626,7 +626,7 @@ def _shown_training() -> Iterator[Watch]:
                 bar.update(task, description=what, completed=done, total=of)
 
             def say(self, line: str) -> None:
-                console.print(line)
+                console.print(line, soft_wrap=True)
 
         yield Shown()
 

@@ -133,11 +133,11 @@ def attribute_figures(logits: NDArray[np.float32], targets: Targets) -> dict[str
         For colours the share of crops whose likeliest colour is one of the true ones; for the others the
         balanced accuracy: the mean over answers of how often it is given where it is true (and, for a
         single answer, of how often it is not where it is false). Answers seen less than five times are left
-        out; groups without two answers are absent.
+        out; groups without two answers are absent, and those that were not trained.
     """
     figures = {}
     for group in GROUPS:
-        known = targets[:, group.start] >= 0
+        known = (targets[:, group.start] >= 0) & logits[:, group.columns].any(axis=1)  # 0: says nothing
         answers, truth = logits[known, group.columns], targets[known, group.columns] == 1
         figure = (
             _colours_right(answers, truth) if len(group.answers) == 11 else _balanced(group, answers, truth)
