@@ -31,6 +31,7 @@ _PLACE_SHARES = {
 }  # fmt: skip
 _OUTDOOR_SHARES = {"sun": 0.32, "overcast": 0.28, "dusk": 0.12, "night": 0.18, "infrared": 0.1}
 _ENOUGH_ROUTES, _ATTEMPTS = 4, 10  # a camera that looks at a wall is hung again
+_CLOSE, _BLOCKED = 0.35, 0.2  # share of the distance of people, share of the picture
 _PROBE = 512  # pixels of the picture in which routes are judged
 _SEEDS = 2**63 - 1
 
@@ -115,7 +116,13 @@ def _furnished(camera: Camera, rig: Rig, place: str, rng: np.random.Generator) -
     scene = lay_out(place, Site(rng, rig))
     index = casting.index_solids(scene)
     probe = camera.scaled(_PROBE, max(SIDES[0], round(_PROBE * camera.height / camera.width)))
-    return scene.with_routes(choose(scene, probe, casting.look(probe, index).depth)), index
+    depth = casting.look(probe, index).depth
+    routes = choose(scene, probe, depth)
+    if (
+        place != "lift" and (depth < _CLOSE * rig.distance).mean() > _BLOCKED
+    ):  # a wall before the lens: hung again if it can be
+        routes = routes[: _ENOUGH_ROUTES - 1]
+    return scene.with_routes(routes), index
 
 
 def _lit(seed: int, light: str, camera: Camera, rig: Rig, scene: Scene, index: casting.Index) -> View:

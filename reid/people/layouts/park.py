@@ -139,7 +139,7 @@ def _furnish(site: Site, paths: list[F64], wide: float) -> None:
             x, y = beside[k].tolist()
             way = path[k + 1] - path[k]
             where = Frame(x, y, math.atan2(way[1], way[0]))
-            if not site.free(where, 1.7, 0.7, 0.5) or math.hypot(x, y) < 4:
+            if not site.free(where, 1.7, 0.7, 0.5) or math.hypot(x, y) < 0.75 * site.rig.distance:
                 continue
             if k % 4 == 2 or rng.random() < 0.15:
                 props.street_lamp(site, where, 4.2, colour, 0.4)

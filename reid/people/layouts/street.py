@@ -195,7 +195,7 @@ def _walks(site: Site, frame: Frame, section: Section, end: float) -> None:
     for share in (0.35, 0.6):
         v, corner = far + section.far_walk * share, end + 1.5 - 2 * share
         site.route(frame, [(-24, v), (end - 5, v), (corner, v), (corner, section.far_front + 25)])
-    for _ in range(3):  # over the road, where there is no crossing
+    for _ in range(6):  # over the road, where there is no crossing
         u = float(rng.uniform(0.3, 1.1)) * site.rig.distance + float(rng.uniform(-3, 3))
         slant = float(rng.uniform(-5, 5))
         a, b = near * float(rng.uniform(0.3, 0.6)), far + section.far_walk * float(rng.uniform(0.3, 0.7))
