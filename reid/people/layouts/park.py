@@ -108,12 +108,12 @@ def _plant(site: Site, paths: list[F64], wide: float, near: float, far: float) -
     rng = site.rng
     points = np.concatenate(paths)
     high = float(rng.uniform(5, 9))
-    for _ in range(int(rng.integers(12, 26))):
+    for _ in range(int(rng.integers(26, 60))):
         x, y = float(rng.uniform(-26, 26)), float(rng.uniform(near * 0.75, far))
         where = Frame(x, y, float(rng.uniform(0, 6)))
         off = np.hypot(*(points - (x, y)).T).min() > wide / 2 + 0.9
         if off and site.free(where, 0.6, 0.6, wide / 2 + 0.3) and not (abs(x) < 2.5 and y < near):
-            if rng.random() < 0.7:
+            if rng.random() < 0.45:
                 props.tree(site, where, high * float(rng.uniform(0.8, 1.25)))
             else:
                 props.shrub(site, where, float(rng.uniform(0.8, 1.8)), float(rng.uniform(0.5, 1.1)))
@@ -121,7 +121,7 @@ def _plant(site: Site, paths: list[F64], wide: float, near: float, far: float) -
         where = Frame(float(x) + float(rng.uniform(-1, 1)), far + float(rng.uniform(1, 5)))
         if site.free(where, 0.6, 0.6, 1.0):
             props.tree(site, where, high * float(rng.uniform(0.9, 1.4)))
-    for _ in range(int(rng.integers(0, 3))):
+    for _ in range(int(rng.integers(0, 5))):
         hedge = Frame(
             float(rng.uniform(-10, 10)), float(rng.uniform(near * 1.3, far)), float(rng.uniform(-0.2, 0.2))
         )
