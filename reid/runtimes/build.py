@@ -6,8 +6,9 @@ runtime, `adding.py` tries one before it accepts a file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from reid.networks.checkpoints import fold_batch_norms, load_strictly
 from reid.networks.osnet import BUILDERS
@@ -24,7 +25,7 @@ from reid.runtimes.pytorch import TorchRuntime
 # not be measured without their weights, so they stay in float32 with it.
 _BFLOAT16 = frozenset({"rnet"})
 
-_NETWORKS = {**BUILDERS, **PEOPLE_NETS, "rnet": RNet}
+_NETWORKS: Mapping[str, Callable[[], Any]] = {**BUILDERS, **PEOPLE_NETS, "rnet": RNet}
 
 
 def open_embedding(spec: ModelSpec, paths: Sequence[Path]) -> Runtime:
