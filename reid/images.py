@@ -190,7 +190,9 @@ def write_text(picture: Picture, text: str, left: int, top: int, height: int) ->
     cv2.putText(picture, text, foot, font, scale, (240, 240, 240), thick, cv2.LINE_AA)
 
 
-def draw_lines(shape: tuple[int, int], ends: NDArray[np.int32], levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def draw_lines(
+    shape: tuple[int, int], ends: NDArray[np.int32], levels: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
     """(H, W) uint8 black map with lines: (N, 4) x1, y1, x2, y2 pixels in (N,) grey levels."""
     drawn = np.zeros(shape, np.uint8)
     for (x1, y1, x2, y2), level in zip(ends.tolist(), levels.tolist(), strict=True):
