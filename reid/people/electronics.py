@@ -166,7 +166,7 @@ def make_electronics(kind: str, rng: np.random.Generator, background: F32) -> El
         background: (H, W, 3) linear RGB of the empty scene.
     """
     dark = kind in DARK
-    dull = rng.random() < 0.22  # old camera, dirty dome
+    dull = rng.random() < 0.12  # old camera, dirty dome
     daylight = kind in ("sun", "overcast")
     gain = automatic_gain(background, float(rng.uniform(0.15, 0.25)), kind)
     warmth, green = rng.normal(0, 0.05 if daylight else 0.08), rng.normal(0, 0.015)
@@ -184,7 +184,7 @@ def make_electronics(kind: str, rng: np.random.Generator, background: F32) -> El
         noise=float(rng.uniform(0.004, 0.014)) * {"dusk": 1.7, "night": 2.2, "infrared": 1.8}.get(kind, 1.0),
         blur=float(rng.uniform(1.5, 2.1) if dull else rng.uniform(1.1, 1.8)),
         sharpness=float(rng.choice([0.0, rng.uniform(0.1, 0.4), rng.uniform(0.4, 0.8)], p=[0.4, 0.42, 0.18])),
-        resolution=float(rng.choice([1.0, 0.75, 0.6], p=[0.65, 0.2, 0.15])),
+        resolution=float(rng.choice([1.0, 0.75, 0.6], p=[0.75, 0.18, 0.07])),
         jpeg_quality=int(rng.integers(38, 88)),
         crf=int(rng.integers(26, 34)),
         frame_rate=int(rng.choice([6, 8, 10, 12, 15], p=[0.1, 0.2, 0.35, 0.15, 0.2])),
