@@ -100,9 +100,9 @@ class StorageError(ArchiveError):
 _STORAGE_HINTS = {
     errno.ENOSPC: "the disk is full; free space, then run the same command again: what was done is kept",
     errno.EDQUOT: "the disk quota is used up; free space, then run the same command again",
-    errno.EROFS: "the file system is read-only; choose another archive folder with --home",
-    errno.EACCES: "no permission; check who owns the folder, or choose another with --home",
-    errno.EPERM: "not permitted; check who owns the folder, or choose another with --home",
+    errno.EROFS: "the file system is read-only; choose another folder (an archive's with --home)",
+    errno.EACCES: "no permission; check who owns the folder, or choose another (an archive's with --home)",
+    errno.EPERM: "not permitted; check who owns the folder, or choose another (an archive's with --home)",
     errno.ENOENT: "the folder does not exist; create it, or check the path",
     errno.EISDIR: "there is a folder of that name; choose another",
     errno.EEXIST: "something else of that name is there; choose another",
