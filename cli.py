@@ -261,20 +261,20 @@ def demo(
     """Index the shipped clips, search for the missing person's photo, and compare with the truth."""
     from indexer.catalogue import Catalogue
     from indexer.clips import Given, find_clips
-    from search.demo import CAMERAS, FOOTAGE, PHOTO, Truth
+    from search.demo import CAMERAS, FOOTAGE, PERSON, PHOTO, judge, read_demo
     from search.report import to_json
 
     archive = _archive(home)
     settings, districts = _settings(archive)
-    truth = Truth()
-    _say(f"Looking for: {truth.description}")
+    truth = read_demo()
+    _say(f"Looking for: {truth.person(PERSON).description}")
     with Catalogue(archive, "create"):
         pass
     _add_cameras(archive, CAMERAS)
     report = _index(archive, settings, find_clips([FOOTAGE], Given(), districts))
     _say("\n".join(report.lines()))
     result = _search(archive, settings, districts, photo=PHOTO, top=10)
-    judgement = truth.judge(result)
+    judgement = judge(result, truth)
     _write_report(archive.home / "report.html", result, districts)
     if as_json:
         _print_json({**to_json(result), "truth": {
