@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 
 from indexer.cameras import Camera
 from indexer.keyvalue import KeyValueFile, Table
-from indexer.ledger import ClipDone, ClipFailed, Fingerprint, unpack_done, unpack_failed
+from indexer.ledger import ClipDone, ClipFailed, Fingerprint, checked_row, unpack_done, unpack_failed
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.manifest import Manifest
 from reid.durable import make_folder
@@ -121,9 +121,13 @@ class Catalogue:
         Raises:
             DamagedError: a value is not what was stored.
         """
+        with self._telling_damage(), self._file.read() as tables:
+            return _snapshot(tables)
+
+    @contextmanager
+    def _telling_damage(self) -> Iterator[None]:
         try:
-            with self._file.read() as tables:
-                return _snapshot(tables)
+            yield
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise DamagedError(
                 f"{self._file.path}: a stored value cannot be read ({error!r}); restore it from a backup"
@@ -163,14 +167,16 @@ class Catalogue:
         """The ledger's row of an indexed clip, or None."""
         with self._file.read() as tables:
             value = tables["clips"].get(sha256)
-        return None if value is None else unpack_done(value)
+        with self._telling_damage():
+            return None if value is None else unpack_done(value)
 
     def done_under(self, path: Path) -> ClipDone | None:
         """The clip that was last indexed from this path, whether or not the file is still there."""
         with self._file.read() as tables:
             known = tables["files"].get(_path_key(path))
             value = known and tables["clips"].get(known["sha256"])
-        return unpack_done(value) if value else None
+        with self._telling_damage():
+            return unpack_done(value) if value else None
 
     def check_embedder(self, sha256: str, name: str) -> None:
         """Is this the model of the archive? The first clip that is recorded decides.
@@ -248,10 +254,11 @@ class Catalogue:
 
 
 def _snapshot(tables: Mapping[str, Table]) -> Snapshot:
-    cameras = [Camera(**value) for value in tables["cameras"].values()]
+    cameras = [checked_row(Camera(**value)) for value in tables["cameras"].values()]
     clips = [unpack_done(value) for value in tables["clips"].values()]
     segments = [
-        SegmentEntry(**{**value, "cameras": tuple(value["cameras"])}) for value in tables["segments"].values()
+        checked_row(SegmentEntry(**{**value, "cameras": tuple(value["cameras"])}))
+        for value in tables["segments"].values()
     ]
     return Snapshot(
         embedder=tables["meta"].get("embedder"),

@@ -7,13 +7,29 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import FootageError
 from reid.weights import sha256_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
+
+_LATEST_MS = 1 << 42
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "int | None": (int, NoneType),
+    "str | None": (str, NoneType),
+    "float | None": (int, float, NoneType),
+}
 
 
 @dataclass(frozen=True)
@@ -83,8 +99,14 @@ class ClipDone:
 
 
 def unpack_done(value: Mapping[str, Any]) -> ClipDone:
-    """The row packed by `ClipDone.pack`."""
-    return ClipDone(**{**value, "segments": tuple(value["segments"]), "warnings": tuple(value["warnings"])})
+    """The row packed by `ClipDone.pack`.
+
+    Raises:
+        TypeError, KeyError, ValueError: no such row.
+    """
+    spans = tuple((checked_ms(start), checked_ms(end)) for start, end in value["spans"])
+    lists = {name: tuple(value[name]) for name in ("segments", "warnings")}
+    return checked_row(ClipDone(**{**value, **lists, "spans": spans}))
 
 
 @dataclass(frozen=True)
@@ -114,8 +136,38 @@ class ClipFailed:
 
 
 def unpack_failed(value: Mapping[str, Any]) -> ClipFailed:
-    """The row packed by `ClipFailed.pack`."""
-    return ClipFailed(**value)
+    """The row packed by `ClipFailed.pack`.
+
+    Raises:
+        TypeError, ValueError: no such row.
+    """
+    return checked_row(ClipFailed(**value))
+
+
+def checked_row(row: Row) -> Row:
+    """The row, when its numbers and texts are what their fields say: damage can turn one into the other.
+
+    Raises:
+        ValueError: a field of another type, or a moment outside all time.
+    """
+    for field in fields(row):
+        value, kinds = getattr(row, field.name), _KINDS.get(str(field.type))
+        if kinds is not None and not isinstance(value, kinds):
+            raise ValueError(f"expected {field.type} as {field.name}, got {value!r}")
+        if field.name.endswith("_ms") and value is not None:
+            checked_ms(value)
+    return row
+
+
+def checked_ms(value: Any) -> int:
+    """A stored moment.
+
+    Raises:
+        ValueError: not a whole number of milliseconds between 1970 and 2109.
+    """
+    if not isinstance(value, int) or not 0 <= value < _LATEST_MS:
+        raise ValueError(f"expected a moment in milliseconds, got {value!r}")
+    return value
 
 
 @dataclass(frozen=True)
