@@ -130,6 +130,7 @@ def lmdb_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (
+        lmdb.BadTxnError,  # what follows after a damaged page was met
         lmdb.CorruptedError,
         lmdb.InvalidError,
         lmdb.PageNotFoundError,
