@@ -56,21 +56,21 @@ class Timetable:
         self.load: NDArray[np.int64] = np.zeros(len(clips), np.int64)
 
     def travel(
-        self, random: Random, count: int, home: str, others: Sequence[str], speed_m_s: float,
+        self, random: Random, fewest: int, count: int, home: str, others: Sequence[str], speed_m_s: float,
         avoid: Sequence[int] = (),
     ) -> tuple[Stop, ...]:  # fmt: skip
-        """A journey of at most `count` stops that begins somewhere at home; takes its places.
+        """A journey of `fewest` to `count` stops, one of them at home; takes its places in the clips.
 
         Args:
             random: what is drawn from.
-            count: stops wanted.
+            fewest, count: stops needed, and wanted.
             home: slug of the district most stops are in.
             others: slugs of the districts that may be visited too.
             speed_m_s: on foot.
             avoid: clips that must not be passed.
 
         Returns:
-            Stops by time; as many as can be reached, none when home is full.
+            Stops by time; none when fewer than `fewest` can be reached.
         """
         weight = np.where(self._district == home, 1.0, 0.0)
         weight[np.isin(self._district, list(others))] = _ELSEWHERE
@@ -84,6 +84,8 @@ class Timetable:
             longest = max(longest, journey, key=len)
             if len(longest) == count:
                 break
+        if len(longest) < fewest:
+            return ()
         self.load[longest] += 1
         return tuple(self._stop(longest, index, speed_m_s) for index in range(len(longest)))
 

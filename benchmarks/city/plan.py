@@ -105,18 +105,18 @@ class _Streets:
         self._timetable = Timetable(clips)
 
     def send(
-        self, random: Random, member: Member, count: int, home: str, others: Sequence[str],
+        self, random: Random, member: Member, stops: tuple[int, int], home: str, others: Sequence[str],
         avoid: Sequence[int] = (),
-    ) -> int:  # fmt: skip
-        """Plan a member's journey and the walks through its clips; how many stops it has."""
+    ) -> bool:  # fmt: skip
+        """Plan a journey of fewest to most `stops` and the walks through its clips; was there room for it?"""
         speed = walking_speed(random, member.age_group)
-        stops = self._timetable.travel(random, count, home, others, speed, avoid)
-        for stop in stops:
+        journey = self._timetable.travel(random, *stops, home, others, speed, avoid)
+        for stop in journey:
             seconds = self._clips[stop.clip].seconds
             self.walks[stop.clip].append(_walk(random, member, seconds, speed))
-        if stops:
-            self.journeys[member.id] = stops
-        return len(stops)
+        if journey:
+            self.journeys[member.id] = journey
+        return bool(journey)
 
 
 def walking_speed(random: Random, age_group: AgeGroup) -> float:
@@ -158,15 +158,16 @@ def _send_missing(streets: _Streets, missing: Missing) -> None:
     fewest, most = settings.mix.passages
     count = int(random.integers(fewest, most + 1))
     strays = random.random() < settings.mix.strays
-    neighbours = _neighbours(streets.districts, missing.home)
-    needed = min(fewest, sum(settings.cameras) * settings.clips, 2)
-    stops = streets.send(random, member, count, missing.home, neighbours if strays else ())
-    if stops < needed:
-        clips = sum(settings.cameras) * settings.clips
+    near = _neighbours(streets.districts, missing.home)
+    everywhere = [row.slug for row in streets.districts if row.slug != missing.home]
+    clips = sum(settings.cameras) * settings.clips
+    needed = min(fewest, clips, 2)
+    tried = ([near] if strays else [(), near]) + [everywhere]  # farther only where there is no room nearer
+    if not any(streets.send(random, member, (needed, count), missing.home, others) for others in tried):
         raise InputError(
-            f"{settings.missing} missing people do not fit: person {member.id} found fewer than {needed} free"
-            f" clips in {missing.home}, as {clips} clips take {MOST_IN_A_CLIP} each; ask for fewer people, or"
-            " for more cameras or minutes"
+            f"{settings.missing} missing people do not fit: person {member.id} of {missing.home} finds no"
+            f" {needed} free clips to be reached in time, as {clips} clips take {MOST_IN_A_CLIP} each; ask"
+            " for fewer people, or for more cameras or minutes"
         )
 
 
@@ -198,6 +199,6 @@ def _send_lookalikes(streets: _Streets, missing: Missing, first_id: int) -> list
         count = int(random.integers(1, 3))
         elsewhere = [str(slug) for slug in random.permutation([row.slug for row in streets.districts])]
         homes = [missing.home, *elsewhere] if random.random() < _LOOKALIKE_NEAR else elsewhere
-        if any(streets.send(random, member, count, home, (), taken) for home in homes):
+        if any(streets.send(random, member, (1, count), home, (), taken) for home in homes):
             sent.append(member)
     return sent

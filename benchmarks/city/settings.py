@@ -27,7 +27,7 @@ class Mix:
 
     Attributes:
         children: share of the missing who are children; the others are old.
-        passages: fewest and most cameras a missing person walks past.
+        passages: fewest and most cameras a missing person walks past; two must do where there is no room.
         strays: share of the missing who also walk through neighbouring districts.
         clothes_change: share of the photos that show other clothes than those worn.
         lookalikes: share of the missing who have one or two lookalikes in the city.
@@ -100,7 +100,7 @@ def city_settings(seed: int, districts: int, cameras: int, minutes: float, missi
     return CitySettings(seed, (cameras,) * districts, minutes * 60, missing)
 
 
-QUICK = CitySettings(cameras=(2, 2, 2), seconds=10.0, missing=6, size=(960, 540))
+QUICK = CitySettings(cameras=(2, 1, 1), seconds=10.0, missing=5, size=(960, 540), mix=Mix(passages=(2, 2)))
 """Rendered and searched within two minutes."""
 
 DEMO = CitySettings(
