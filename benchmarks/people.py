@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -73,10 +74,11 @@ class Size:
     speed_s: float
 
 
-QUICK = Size(views=1, seconds=5, walkers=6, people=40, sets=1, speed_s=4)
-WHOLE = Size(views=10, seconds=12, walkers=8, people=200, sets=3, speed_s=20)
+QUICK = Size(views=2, seconds=3, walkers=6, people=40, sets=1, speed_s=4)
+WHOLE = Size(views=20, seconds=6, walkers=6, people=200, sets=3, speed_s=20)
 _RATE = 2  # frames a second: every frame is looked at, and more of them would be alike
 _CAMERAS = 4
+_DRAWS, _ROOM_M = 4, 1.0  # ways drawn for each person; a gap beyond this is as good as any
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -206,17 +208,46 @@ def crop_rate(worker: int, seconds: float) -> tuple[int, float, float]:
 
 
 def walks_through(view: View, subjects: Sequence[Subject], seconds: float, seed: int) -> list[Walk]:
-    """Everybody walks along a route of the scene, a little beside it, and is half-way during the clip."""
+    """Everybody walks along a route of the scene, a little beside it, and is somewhere on it at half time.
+
+    Of some ways drawn for each the one is taken that keeps farthest from those before: people do not walk
+    through each other where there is room.
+    """
     random = np.random.default_rng([seed, 31])
-    walks = []
+    moments = np.arange(0, seconds + 0.5, 0.5)
+    chosen: list[Walk] = []
+    places: list[NDArray[np.float64]] = []
     for subject in subjects:
-        route = view.scene.routes[int(random.integers(len(view.scene.routes)))]
-        route = np.asarray(route[:: random.choice([-1, 1])], np.float64)
-        beside = route + random.normal(0, 0.3, 2)
-        path = beside if view.scene.walkable(beside).all() else route
-        walk = Walk(subject.person_id + 1, subject.person, subject.outfit, path, 0.0)
-        walks.append(replace(walk, start_s=float(random.uniform(0, seconds)) - Walker(walk).seconds / 2))
-    return walks
+        drawn = [_walk(view, subject, seconds, random) for _ in range(_DRAWS)]
+        ways = [_way(walk, moments) for walk in drawn]
+        gaps = [min((_gap(way, other) for other in places), default=np.inf) for way in ways]
+        best = int(np.argmax(np.minimum(gaps, _ROOM_M)))
+        chosen.append(drawn[best])
+        places.append(ways[best])
+    return chosen
+
+
+def _walk(view: View, subject: Subject, seconds: float, random: np.random.Generator) -> Walk:
+    route = view.scene.routes[int(random.integers(len(view.scene.routes)))]
+    route = np.asarray(route[:: random.choice([-1, 1])], np.float64)
+    beside = route + random.normal(0, 0.3, 2)
+    path = beside if view.scene.walkable(beside).all() else route
+    walk = Walk(subject.person_id + 1, subject.person, subject.outfit, path, 0.0)
+    share = float(random.uniform(0.15, 0.85))
+    return replace(walk, start_s=seconds / 2 - Walker(walk).seconds * share)
+
+
+def _way(walk: Walk, moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(M, 2) where somebody is at each moment, NaN when not there."""
+    walker = Walker(walk)
+    places = [walker.place(float(moment)) for moment in moments]
+    return np.array([(np.nan, np.nan) if place is None else place for place in places])
+
+
+def _gap(way: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """The least distance of two people, metres; infinite when they are never there together."""
+    away = np.hypot(*(way - other).T)
+    return float(np.nanmin(away)) if np.isfinite(away).any() else np.inf
 
 
 def _clips(size: Size, path: Path) -> Iterator[tuple[list[Picture], list[Truth]]]:

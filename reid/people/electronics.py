@@ -166,9 +166,9 @@ def make_electronics(kind: str, rng: np.random.Generator, background: F32) -> El
         background: (H, W, 3) linear RGB of the empty scene.
     """
     dark = kind in DARK
-    dull = rng.random() < 0.12  # old camera, dirty dome
+    dull = rng.random() < 0.06  # old camera, dirty dome
     daylight = kind in ("sun", "overcast")
-    gain = automatic_gain(background, float(rng.uniform(0.15, 0.25)), kind)
+    gain = automatic_gain(background, float(rng.uniform(0.17, 0.28)), kind)
     warmth, green = rng.normal(0, 0.05 if daylight else 0.08), rng.normal(0, 0.015)
     balance = np.exp(np.array([warmth, 0.0, -warmth]) + np.array([-green, green, -green]))
     balance /= balance.mean()
@@ -182,11 +182,11 @@ def make_electronics(kind: str, rng: np.random.Generator, background: F32) -> El
         contrast=float(rng.uniform(0.8, 0.95) if dull else rng.uniform(0.98, 1.22)),
         black=float(rng.uniform(0.02, 0.06) if dull else rng.uniform(-0.03, 0.03)),
         noise=float(rng.uniform(0.004, 0.014)) * {"dusk": 1.7, "night": 2.2, "infrared": 1.8}.get(kind, 1.0),
-        blur=float(rng.uniform(1.5, 2.1) if dull else rng.uniform(1.1, 1.8)),
+        blur=float(rng.uniform(1.1, 1.6) if dull else rng.uniform(0.5, 1.1)),
         sharpness=float(rng.choice([0.0, rng.uniform(0.1, 0.4), rng.uniform(0.4, 0.8)], p=[0.4, 0.42, 0.18])),
         resolution=float(rng.choice([1.0, 0.75, 0.6], p=[0.75, 0.18, 0.07])),
         jpeg_quality=int(rng.integers(38, 88)),
-        crf=int(rng.integers(26, 34)),
+        crf=int(rng.integers(21, 31)),
         frame_rate=int(rng.choice([6, 8, 10, 12, 15], p=[0.1, 0.2, 0.35, 0.15, 0.2])),
         monochrome=grey,
         shoulder={"night": 2.2, "infrared": 2.0, "dusk": 1.4}.get(kind, 1.0),
@@ -202,5 +202,5 @@ def automatic_gain(background: F32, target: float, kind: str) -> float:
     luma = background[height // 5 :: 4, ::4] @ np.array([0.299, 0.587, 0.114], np.float32)
     middle = 0.6 * float(np.exp(np.log(luma + 1e-4).mean())) + 0.4 * float(luma.mean())
     bright = float(np.percentile(luma, 96))
-    share, head = {"dusk": (0.62, 1.8), "night": (0.5, 3.2), "infrared": (0.65, 2.5)}.get(kind, (1.0, 1.5))
+    share, head = {"dusk": (0.62, 1.8), "night": (0.5, 3.2), "infrared": (0.65, 2.5)}.get(kind, (1.0, 1.7))
     return float(np.clip(min(target * share / middle, head / max(bright, 1e-4)), 0.05, 60.0))

@@ -72,6 +72,11 @@ class Walker:
         turn = 0.35 * np.sin(0.7 * moment_s + 6.3 * self._seed[1]) * (1.5 if still else 0.7)
         return stand(self.figure, place, heading, self.figure.pose(phase, float(still), float(turn)))
 
+    def place(self, moment_s: float) -> NDArray[np.float64] | None:
+        """(2,) metres, where the person is `moment_s` after the clip's start; None before and after."""
+        at = self._distance(moment_s - self.walk.start_s)
+        return None if at is None else self._place(at[0])
+
     def _distance(self, seconds: float) -> tuple[float, bool] | None:
         """Metres walked after this time and whether the person stands still; None outside the walk."""
         if seconds < 0:

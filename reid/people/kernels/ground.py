@@ -67,8 +67,8 @@ def paving(z: F32, u: float, v: float, lod: float) -> Surface:
     coarse = clamp(lod / z[P1] - 0.4)
     each = mix(lattice(number, row, int(z[SEED])), 0.5, coarse)
     other = mix(1.0 if lattice(number, row, int(z[SEED]) + 1) < 0.35 else 0.0, 0.35, coarse)
-    dirt = 0.78 + 0.26 * grain(u, v, z[SEED], 1.3, lod) + 0.16 * grain(u, v, z[SEED] + 3, 0.25, lod)
-    k = (0.88 + 0.22 * each) * dirt * (1 - 0.45 * joint) * (0.94 + 0.12 * grain(u, v, z[SEED], 0.02, lod))
+    dirt = 0.81 + 0.24 * grain(u, v, z[SEED], 1.3, lod) + 0.1 * grain(u, v, z[SEED] + 3, 0.25, lod)
+    k = (0.93 + 0.14 * each) * dirt * (1 - 0.35 * joint) * (0.94 + 0.12 * grain(u, v, z[SEED], 0.02, lod))
     return (
         mix(z[RED], z[RED2], other) * k,
         mix(z[GREEN], z[GREEN2], other) * k,

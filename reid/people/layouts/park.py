@@ -75,7 +75,7 @@ def _pave(site: Site, paths: list[F64], wide: float) -> None:
         size = float(rng.uniform(2, 6)), float(rng.uniform(2, 4))
         site.zone(place, ground.SOIL, size, tinted(rng, (0.17, 0.14, 0.1), 0.15), corner=1.0, fray=0.8)
     kind = (ground.PAVING, ground.SLABS, ground.ASPHALT)[int(rng.integers(3))]
-    first, second = tinted(rng, (0.3, 0.28, 0.25), 0.15, 0.02), tinted(rng, (0.26, 0.2, 0.16), 0.15, 0.03)
+    first, second = tinted(rng, (0.3, 0.28, 0.25), 0.15, 0.02), tinted(rng, (0.27, 0.24, 0.21), 0.12, 0.02)
     for kerb in (0.3, 0.0):  # a kerb under each path first
         for path in paths:
             for a, b in pairwise(path):

@@ -39,7 +39,7 @@ def _pave(site: Site, frame: Frame) -> None:
     if rng.random() < 0.5:
         site.zone(frame, ground.SLABS, (400, 400), grey(rng, 0.24, 0.36), p0=2 * size)
     else:
-        first, second = tinted(rng, (0.3, 0.29, 0.28), 0.12, 0.02), tinted(rng, (0.26, 0.2, 0.17), 0.15, 0.03)
+        first, second = tinted(rng, (0.3, 0.29, 0.28), 0.12, 0.02), tinted(rng, (0.27, 0.24, 0.22), 0.1, 0.02)
         site.zone(frame, ground.PAVING, (400, 400), first, second, size, size / 2)
     for _ in range(int(rng.integers(1, 4))):  # bands of darker stone
         where = frame.at(
