@@ -15,11 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+import numpy as np
+
 from indexer.cameras import Camera
 from indexer.keyvalue import KeyValueFile, Table
 from indexer.ledger import ClipDone, ClipFailed, Fingerprint, checked_row, unpack_done, unpack_failed
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.manifest import Manifest
+from reid.camera_means import CameraMeans, Tally
 from reid.durable import make_folder
 from reid.errors import (
     DamagedError,
@@ -30,8 +33,8 @@ from reid.errors import (
     storage_errors,
 )
 
-FORMAT_VERSION = 1
-_TABLES = ("meta", "cameras", "clips", "failures", "files", "segments")
+FORMAT_VERSION = 2
+_TABLES = ("meta", "cameras", "clips", "failures", "files", "segments", "tallies")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Snapshot:
         clips: indexed clips, oldest first.
         failures: clips that could not be indexed.
         segments: sealed segments, oldest first.
+        tallies: by (district, camera id), the different people whose vectors make the camera's mean.
     """
 
     embedder: str | None
@@ -77,6 +81,11 @@ class Snapshot:
     clips: tuple[ClipDone, ...]
     failures: tuple[ClipFailed, ...]
     segments: tuple[SegmentEntry, ...]
+    tallies: Mapping[tuple[str, str], Tally]
+
+    def camera_means(self, dimension: int) -> CameraMeans:
+        """Each camera's mean vector, for vectors of this dimension."""
+        return CameraMeans(self.tallies, dimension)
 
 
 class Catalogue:
@@ -194,8 +203,9 @@ class Catalogue:
             )
 
     def record_done(
-        self, clip: ClipDone, fingerprint: Fingerprint, camera: Camera, manifests: Iterable[Manifest]
-    ) -> None:
+        self, clip: ClipDone, fingerprint: Fingerprint, camera: Camera,
+        segments: Iterable[tuple[Manifest, Tally]],
+    ) -> None:  # fmt: skip
         """Mark a clip done and make its segments part of the archive, in one transaction.
 
         What the archive held of the same clip, or of an earlier state of the same file (same place and
@@ -210,8 +220,9 @@ class Catalogue:
             if earlier and all(earlier[name] == getattr(clip, name) for name in same):
                 _forget(tables, earlier)
             tables["meta"].put("embedder", clip.embedder)
-            for manifest in manifests:
+            for manifest, people in segments:
                 tables["segments"].put(manifest.segment, asdict(SegmentEntry.of(manifest)))
+                tables["tallies"].put(manifest.segment, _pack_tally(camera, people))
             key = f"{camera.district}/{camera.id}"
             if tables["cameras"].get(key) is None:
                 tables["cameras"].put(key, asdict(camera))
@@ -260,13 +271,28 @@ def _snapshot(tables: Mapping[str, Table]) -> Snapshot:
         checked_row(SegmentEntry(**{**value, "cameras": tuple(value["cameras"])}))
         for value in tables["segments"].values()
     ]
+    tallies: dict[tuple[str, str], Tally] = {}
+    for value in tables["tallies"].values():
+        key, people = _unpack_tally(value)
+        tallies[key] = tallies[key] + people if key in tallies else people
     return Snapshot(
         embedder=tables["meta"].get("embedder"),
         cameras={(camera.district, camera.id): camera for camera in cameras},
         clips=tuple(sorted(clips, key=lambda clip: (clip.start_ms, clip.sha256))),
         failures=tuple(unpack_failed(value) for value in tables["failures"].values()),
         segments=tuple(sorted(segments, key=lambda entry: (entry.start_ms, entry.segment))),
+        tallies=tallies,
     )
+
+
+def _pack_tally(camera: Camera, people: Tally) -> dict[str, Any]:
+    total = people.total.astype(np.float32).tobytes()
+    return {"district": camera.district, "camera": camera.id, "count": people.count, "total": total}
+
+
+def _unpack_tally(value: Mapping[str, Any]) -> tuple[tuple[str, str], Tally]:
+    people = Tally(int(value["count"]), np.frombuffer(value["total"], np.float32).astype(np.float64))
+    return (value["district"], value["camera"]), people
 
 
 def _path_key(path: Path) -> str:
@@ -279,6 +305,7 @@ def _forget(tables: Mapping[str, Table], clip: Mapping[str, Any] | None) -> None
     if clip:
         for segment in clip["segments"]:
             tables["segments"].delete(segment)
+            tables["tallies"].delete(segment)
         tables["clips"].delete(clip["sha256"])
 
 

@@ -30,6 +30,7 @@ from indexer.shard.writer import SegmentOrigin, seal_segment
 from indexer.times import from_milliseconds, local_day, milliseconds, to_local_iso
 from indexer.tracklets import TrackSummary
 from indexer.video import clip_start, open_clip
+from reid.camera_means import Tally, tally
 from reid.errors import DamagedError, FootageError, FormatError, storage_errors
 from reid.images import encode_jpeg
 
@@ -193,7 +194,7 @@ def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
     content = run.pipeline.run(request.path, progress.clip_advanced)
     if Fingerprint.of(request.path) != fingerprint:
         raise FootageError("still_written", f"{request.path}: still being written; index it when it is whole")
-    manifests = _seal(run, request.path, sha256, camera, start, content)
+    segments = _seal(run, request.path, sha256, camera, start, content)
     end = start + timedelta(seconds=content.report.last_time_s)
     clip = ClipDone(
         sha256=sha256, path=str(request.path), district=district, camera=camera_id,
@@ -203,11 +204,11 @@ def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
         frames_per_second=run.pipeline.options.frames_per_second,
         frames_read=content.report.frames_decoded, frames_sampled=content.sampled,
         frames_corrupt=content.report.frames_corrupt, tracklets=len(content.people),
-        vectors=sum(manifest.vectors for manifest in manifests),
-        segments=tuple(manifest.segment for manifest in manifests),
+        vectors=sum(manifest.vectors for manifest, _ in segments),
+        segments=tuple(manifest.segment for manifest, _ in segments),
         warnings=tuple(content.report.warnings), seconds_taken=time.monotonic() - begun,
     )  # fmt: skip
-    run.catalogue.record_done(clip, fingerprint, camera, manifests)
+    run.catalogue.record_done(clip, fingerprint, camera, segments)
     run.done.append(clip)
     if source == "container":
         run.warnings.append(
@@ -297,13 +298,13 @@ def _camera(run: _Run, district: str, camera_id: str) -> Camera:
 
 def _seal(
     run: _Run, path: Path, sha256: str, camera: Camera, start: datetime, content: ClipContent
-) -> list[Manifest]:
+) -> list[tuple[Manifest, Tally]]:
     by_day: dict[str, list[Tracklet]] = defaultdict(list)
     for number, person in enumerate(content.people):
         seen = start + timedelta(seconds=person.start_s)
         tracklet = _tracklet(path, sha256, camera, start, content, number, person)
         by_day[local_day(seen).isoformat()].append(tracklet)
-    manifests = []
+    segments = []
     for day, tracklets in sorted(by_day.items()):
         origin = SegmentOrigin(
             district=camera.district,
@@ -316,8 +317,9 @@ def _seal(
             detector=run.pipeline.detector.spec.sha256,
             dimension=run.pipeline.embedder.spec.dimension,
         )
-        manifests.append(seal_segment(run.archive, origin, tracklets))
-    return manifests
+        people = tally([tracklet.vectors for tracklet in tracklets])
+        segments.append((seal_segment(run.archive, origin, tracklets), people))
+    return segments
 
 
 def _tracklet(

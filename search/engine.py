@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.shard.reader import Segment
+from reid.camera_means import centred
 from search.filters import Filters
 
 _CHUNK_ROWS = 65_536  # 64 MB of float32 at 256 dimensions: bounds memory whatever a segment's size
@@ -24,7 +25,7 @@ class Hit:
     """The best match of one tracklet.
 
     Attributes:
-        score: cosine of the query with the nearest of the tracklet's vectors, -1..1.
+        score: cosine of the query with the nearest of the tracklet's centred vectors, -1..1.
         segment: name of its segment.
         tracklet: position in that segment.
         start_ms: when the tracklet starts; orders equal scores.
@@ -36,12 +37,15 @@ class Hit:
     start_ms: int
 
 
-def scan(segment: Segment, vectors: NDArray[np.float32], filters: Filters, top: int) -> tuple[list[Hit], int]:
+def scan(
+    segment: Segment, vectors: NDArray[np.float32], means: NDArray[np.float32], filters: Filters, top: int
+) -> tuple[list[Hit], int]:
     """The `top` best tracklets of a segment, best first, and how many rows were compared.
 
     Args:
         segment: open.
         vectors: (Q, D) float32 unit rows; a tracklet's score is its best over all of them.
+        means: (C, D) float32, of the cameras in the manifest's order; taken out of their rows.
         filters: which rows count.
         top: how many tracklets, at least 1.
     """
@@ -49,7 +53,7 @@ def scan(segment: Segment, vectors: NDArray[np.float32], filters: Filters, top: 
     compared = 0
     for chunk in _row_chunks(segment, filters):
         compared += len(chunk)
-        rows = np.ascontiguousarray(segment.vectors[chunk], np.float32)
+        rows = centred(np.asarray(segment.vectors[chunk], np.float32), means[segment.columns.camera[chunk]])
         for score, row in _nearest(rows, vectors, _enough_rows(segment, chunk, top)):
             tracklet = int(segment.columns.tracklet[chunk[row]])
             before = best.get(tracklet)

@@ -20,6 +20,7 @@ from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
 from indexer.shard.records import Record
 from indexer.times import milliseconds
+from reid.camera_means import CameraMeans, centred
 from reid.errors import DamagedError, FormatError, ModelMismatchError, StorageError
 from reid.registry import ModelSpec
 from search.engine import Hit, first, scan
@@ -33,7 +34,8 @@ class Sighting:
 
     Attributes:
         rank: from 1.
-        score: cosine with the query, -1..1: likeness, neither an identity nor a probability.
+        score: cosine with the query, the means of the cameras taken out, -1..1: likeness, neither an
+            identity nor a probability.
         district: slug.
         camera_name: for people; the camera's id where it has no name.
         record: when, where in which clip.
@@ -80,6 +82,8 @@ def find_sightings(
 ) -> SearchResult:
     """Rank the tracklets in scope by likeness to the query, every one compared exactly.
 
+    Nobody knows which camera took a photo, so the mean of all cameras is taken out of its vector.
+
     Args:
         archive: must exist and hold at least one indexed clip.
         query: embedded by `embedder`.
@@ -96,7 +100,8 @@ def find_sightings(
         snapshot = catalogue.snapshot()
     _check(snapshot, embedder, archive)
     scope = _Scope(archive, {entry.segment: entry for entry in snapshot.segments if filters.wants(entry)})
-    hits, rows = scope.scan(query.vectors, filters, top, embedder.sha256)
+    means = snapshot.camera_means(embedder.dimension)
+    hits, rows = scope.scan(centred(query.vectors, means.overall), means, filters, top, embedder.sha256)
     scanned = time.perf_counter()
     found = scope.read_first(hits, top)
     done = time.perf_counter()
@@ -122,7 +127,7 @@ class _Scope:
         self.damaged: dict[str, str] = {}
 
     def scan(
-        self, vectors: NDArray[np.float32], filters: Filters, top: int, model: str
+        self, vectors: NDArray[np.float32], means: CameraMeans, filters: Filters, top: int, model: str
     ) -> tuple[list[Hit], dict[str, int]]:
         """The best hits of each segment, and how many rows of it were compared."""
         hits: list[Hit] = []
@@ -132,7 +137,8 @@ class _Scope:
                 segment = self._open(name)
                 if segment.manifest.embedder != model:
                     raise ModelMismatchError(f"{name}: holds vectors of another model; index it again")
-                found, rows[name] = scan(segment, vectors, filters, top)
+                cameras = [(segment.manifest.district, camera) for camera in segment.manifest.cameras]
+                found, rows[name] = scan(segment, vectors, means.of(cameras), filters, top)
                 hits += found
         return hits, rows
 

@@ -26,7 +26,7 @@ def clip(camera: str, *spans: tuple[int, int], segment: str = "") -> ClipDone:
 
 def archive(cameras: str, *clips: ClipDone, failures: tuple[ClipFailed, ...] = ()) -> Snapshot:
     known = {("songpa", name): Camera(name, "", "songpa") for name in cameras}
-    return Snapshot("e", known, tuple(sorted(clips, key=lambda c: c.start_ms)), failures, ())
+    return Snapshot("e", known, tuple(sorted(clips, key=lambda c: c.start_ms)), failures, (), {})
 
 
 def measured(snapshot: Snapshot, since: int | None, until: int | None, **more: object) -> dict[str, float]:

@@ -226,16 +226,20 @@ def test_the_scan_equals_brute_force(
     segments, expected = [], []
     query = random.normal(size=(2, 16)).astype(np.float32)
     query /= np.linalg.norm(query, axis=1, keepdims=True)
+    mean = random.normal(size=(1, 16)).astype(np.float32) * 0.2
     since = 400_000
     for number in range(3):
         segment = random_segment(tmp_path, random, tracklets=150, clip=str(number) * 64)
         segments.append(segment)
-        scores = (np.asarray(segment.vectors, np.float64) @ query.astype(np.float64).T).max(axis=1)
+        rows = np.asarray(segment.vectors, np.float64) - mean
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        scores = (rows @ query.astype(np.float64).T).max(axis=1)
         for tracklet in range(150):
             rows = np.flatnonzero((segment.columns.tracklet == tracklet) & (segment.columns.end >= since))
             if len(rows):
                 expected.append((-scores[rows].max(), number, tracklet))
-    scanned = [engine.scan(segment, query, Filters(("songpa",), since_ms=since), top) for segment in segments]
+    filters = Filters(("songpa",), since_ms=since)
+    scanned = [engine.scan(segment, query, mean, filters, top) for segment in segments]
     assert [count for _, count in scanned] == [int((s.columns.end >= since).sum()) for s in segments]
     hits = engine.first([hit for found, _ in scanned for hit in found], top)
     names = [segment.manifest.segment for segment in segments]
