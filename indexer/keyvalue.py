@@ -6,6 +6,7 @@ Keys are text; values are anything msgpack can hold (bytes, str, int, float, lis
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,13 @@ from typing import Any, Literal, Self
 import lmdb
 import msgpack
 
-from reid.errors import ArchiveError, DamagedError, StorageError
+from reid.errors import ArchiveError, DamagedError, StorageError, storage_errors
 
-Mode = Literal["write", "read", "sealed"]
+Mode = Literal["write", "private", "read", "sealed"]
 
 _ODD_NAMES = "surrogateescape"  # file names that are not UTF-8, as Python holds them
 _MAP_SIZE = 1 << 36  # address space only: the file grows with its content
+_LOCK_BYTES = 1 << 14  # of LMDB's table of readers, and some more
 
 
 class Table:
@@ -55,8 +57,8 @@ class KeyValueFile:
     Args:
         path: the file.
         tables: names of its tables.
-        mode: "write" creates the file if need be; "read" reads beside a writer; "sealed" maps a file
-            that never changes, without locks.
+        mode: "write" creates the file if need be; "private" does so for a file that nobody else opens
+            meanwhile; "read" reads beside a writer; "sealed" maps a file that never changes.
 
     Raises:
         StorageError: missing (unless "write"), no permission, disk full.
@@ -65,11 +67,14 @@ class KeyValueFile:
 
     def __init__(self, path: Path, tables: Sequence[str], mode: Mode = "write") -> None:
         self.path = path
-        writes, sealed = mode == "write", mode == "sealed"
+        writes, sealed, shared = mode in ("write", "private"), mode == "sealed", mode in ("write", "read")
         with lmdb_errors(path):
+            if mode == "write":
+                with storage_errors(path):
+                    _reserve(path.with_name(f"{path.name}-lock"))
             self._environment = lmdb.open(
                 str(path), map_size=path.stat().st_size if sealed else _MAP_SIZE, subdir=False,
-                readonly=not writes, lock=not sealed, max_dbs=len(tables), create=writes,
+                readonly=not writes, lock=shared, max_dbs=len(tables), create=writes,
             )  # fmt: skip
             try:
                 self._check_length(path)
@@ -117,6 +122,18 @@ def _unpacked(data: bytes | memoryview) -> Any:
         return msgpack.unpackb(data, unicode_errors=_ODD_NAMES)
     except Exception as error:  # noqa: BLE001  altered bytes raise errors of every kind
         raise DamagedError(f"a stored value cannot be read ({error!r}); restore it from a backup") from None
+
+
+def _reserve(lock: Path) -> None:
+    """Give the table of readers its place on the disk: LMDB maps it, and touching what a full disk could
+    not hold would end the process.
+    """
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if os.fstat(descriptor).st_size < _LOCK_BYTES:
+            os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -340,6 +340,18 @@ def test_a_wrong_start_is_told_and_corrected_on_demand(archive: ArchiveFiles, cl
     assert len(same.skipped) == 1
 
 
+def test_a_camera_mean_is_made_of_what_the_archive_holds(archive: ArchiveFiles, clip: Path) -> None:
+    run(archive, request(clip))
+    before = snapshot(archive)
+    assert list(before.tallies) == [("songpa", "SP-1")]
+    (people,) = before.tallies.values()
+    assert 1 <= people.count <= sum(entry.tracklets for entry in before.segments)
+    index_clips(archive, [request(clip, camera="SP-9")], fake_pipeline(), now=lambda: NOW, replace=True)
+    after = snapshot(archive).tallies
+    assert list(after) == [("songpa", "SP-9")]  # nothing is left of what was replaced
+    np.testing.assert_allclose(after["songpa", "SP-9"].total, people.total, atol=1e-6)
+
+
 def test_what_was_replaced_leaves_the_disk_with_the_next_run(archive: ArchiveFiles, clip: Path) -> None:
     run(archive, request(clip))
     index_clips(archive, [request(clip, camera="SP-9")], fake_pipeline(), now=lambda: NOW, replace=True)

@@ -97,13 +97,12 @@ def _write_content(files: SegmentFiles, origin: SegmentOrigin, tracklets: Sequen
     with files.columns.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **columns)
     with (
-        KeyValueFile(files.records, (RECORDS_TABLE, THUMBNAILS_TABLE)) as store,
+        KeyValueFile(files.records, (RECORDS_TABLE, THUMBNAILS_TABLE), "private") as store,
         store.write() as tables,
     ):
         for position, tracklet in enumerate(tracklets):
             tables[RECORDS_TABLE].put(record_key(position), tracklet.record.pack())
             tables[THUMBNAILS_TABLE].put(record_key(position), tracklet.thumbnail)
-    files.records.with_name(f"{files.records.name}-lock").unlink(missing_ok=True)
     seals = {}
     for name in files.CONTENT:
         path = files.folder / name
