@@ -1,7 +1,7 @@
 """`python -m benchmarks NAME [--quick] [--json FILE]`: runs one benchmark and keeps its figures.
 
-Names: decoding, detection, tracking, search, people, songpa99; `all` runs each. `city` makes the synthetic
-city that songpa99 searches. The JSON holds every figure printed, the machine and the versions. Exit codes
+Names: decoding, detection, tracking, search, people, songpa99, accuracy; `all` runs each. `city` makes the
+synthetic city that songpa99 searches. The JSON holds every figure printed, the machine and the versions. Exit codes
 as the command line's: 2 for wrong use, a missing extra or missing footage, 3 for the machine, 130
 interrupted.
 """
@@ -22,7 +22,7 @@ from typing import Any
 from reid.durable import write_file
 from reid.errors import InputError, ReidError, storage_errors
 
-BENCHMARKS = ("decoding", "detection", "tracking", "search", "people", "songpa99")
+BENCHMARKS = ("decoding", "detection", "tracking", "search", "people", "songpa99", "accuracy")
 """Modules with `run(quick)`; those with options of their own have `add_options` and `run(options)`."""
 TOOLS = {"city": "benchmarks.city.command"}
 """Things to run that measure nothing."""

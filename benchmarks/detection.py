@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.footage import EVAL, TruthFrame, sequences
+from benchmarks.footage import TruthFrame, sequences
+from benchmarks.peers import at_hand, peers_folder
 from indexer.video import open_clip
 from reid.boxes import Boxes, Detections, iou
 from reid.detector import Detector, DetectorOptions, load_detector
 from reid.images import Picture
-from reid.registry import DEFAULT_DETECTOR, SPECS, ModelSpec
+from reid.registry import DEFAULT_DETECTOR
 
 _STRIDE = 8
 _BATCH = 8
@@ -102,7 +103,7 @@ def run(quick: bool) -> dict[str, Any]:
     sampled = {index: picture for index, picture in pictures.items() if index % _STRIDE == 0}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        models = _models_folder(Path(folder))
+        models = peers_folder(Path(folder) / "models")
         for name, options in _candidates():
             rows.append(_measure(load_detector(name, models, options), options, sampled, pets.truth))
         if not quick:
@@ -117,29 +118,9 @@ def _candidates() -> Iterator[tuple[str, DetectorOptions]]:
     yield DEFAULT_DETECTOR, plain
     yield DEFAULT_DETECTOR, DetectorOptions(min_score=_LEAST_SCORE, fine_pixels=345_000)
     yield DEFAULT_DETECTOR, DetectorOptions(min_score=_LEAST_SCORE, fine_pixels=0)
-    for spec in _pulled():
-        yield spec.name, plain
-
-
-def _pulled() -> list[ModelSpec]:
-    """Detectors whose files lie beside the repository."""
-    return [
-        spec
-        for spec in SPECS
-        if spec.task == "detect"
-        and spec.location == "models"
-        and all((EVAL / "models" / file.name).exists() for file in spec.files)
-    ]
-
-
-def _models_folder(folder: Path) -> Path:
-    """A models folder that holds the detectors' files."""
-    for spec in _pulled():
-        for file in spec.files:
-            place = folder / file.sha256 / file.name
-            place.parent.mkdir(exist_ok=True)
-            place.symlink_to(EVAL / "models" / file.name)
-    return folder
+    for spec in at_hand("detect"):
+        if spec.name != DEFAULT_DETECTOR:
+            yield spec.name, plain
 
 
 def _measure(

@@ -30,7 +30,7 @@ from rich.table import Table
 
 from benchmarks import seen
 from benchmarks.floors import Chance, ColourHistograms
-from benchmarks.footage import EVAL
+from benchmarks.peers import at_hand, peers_folder
 from benchmarks.seen import Truth
 from indexer.video import open_clip
 from reid.boxes import Detections
@@ -43,7 +43,7 @@ from reid.people.crops import CropLabel, Subject, make_crops, make_subjects
 from reid.people.footage import TruthBox, film
 from reid.people.motion import Walk, Walker
 from reid.people.view import View, make_view
-from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER, SPECS
+from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER, Task
 
 SEED = 7
 DAY = ("sun", "overcast")
@@ -89,7 +89,7 @@ def run(quick: bool) -> dict[str, Any]:
     """
     size = QUICK if quick else WHOLE
     with tempfile.TemporaryDirectory() as folder:
-        models = _models_folder(Path(folder))
+        models = peers_folder(Path(folder) / "models")
         detection = measure_detectors(size, models, Path(folder))
         recognition = measure_embedders(size, models)
         speed = measure_speed(size, Path(folder))
@@ -104,7 +104,7 @@ def run(quick: bool) -> dict[str, Any]:
 
 def measure_detectors(size: Size, models: Path, folder: Path) -> dict[str, Any]:
     """Recall and false boxes of each detector on the same clips."""
-    detectors = [load_detector(name, models) for name in _present(_YOLOX, DEFAULT_DETECTOR)]
+    detectors = [load_detector(name, models) for name in _present("detect", _YOLOX, DEFAULT_DETECTOR)]
     truths: list[Truth] = []
     found: dict[str, list[Detections]] = {detector.spec.name: [] for detector in detectors}
     for pictures, here in _clips(size, folder / "clip.mp4"):
@@ -118,7 +118,7 @@ def measure_embedders(size: Size, models: Path) -> dict[str, Any]:
     """Rank-1 and mAP of each embedder, the mean over the sets of cameras and each set."""
     sets = [_crop_set(size, number) for number in range(size.sets)]
     embedders: dict[str, Embeds] = {
-        name: load_embedder(name, models) for name in _present(_OSNET, DEFAULT_EMBEDDER)
+        name: load_embedder(name, models) for name in _present("embed", _OSNET, DEFAULT_EMBEDDER)
     }
     embedders |= {"colour histograms": ColourHistograms(), "chance": Chance()}
     rows = {name: [recognised(embedder, *each) for each in sets] for name, embedder in embedders.items()}
@@ -286,27 +286,10 @@ def _crop_set(size: Size, number: int) -> tuple[list[Picture], list[CropLabel]]:
     return [picture for picture, _ in made], [label for _, label in made]
 
 
-def _present(*names: str) -> list[str]:
-    """Those of these models that come with the package or lie beside the repository."""
-    specs = {spec.name: spec for spec in SPECS}
-    return [
-        name
-        for name in names
-        if specs[name].location != "models"
-        or all((EVAL / "models" / file.name).exists() for file in specs[name].files)
-    ]
-
-
-def _models_folder(folder: Path) -> Path:
-    """A models folder with the files that lie beside the repository."""
-    models = folder / "models"
-    for spec in SPECS:
-        if spec.name in _present(_YOLOX, _OSNET):
-            for file in spec.files:
-                place = models / file.sha256 / file.name
-                place.parent.mkdir(parents=True)
-                place.symlink_to(EVAL / "models" / file.name)
-    return models
+def _present(task: Task, *names: str) -> list[str]:
+    """Those of these models that can be loaded here."""
+    known = {spec.name for spec in at_hand(task)}
+    return [name for name in names if name in known]
 
 
 def _print(
