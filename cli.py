@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from indexer.indexing import IndexReport
     from indexer.settings import Settings
     from indexer.shard.files import ArchiveFiles
+    from reid.calibration import Calibration
     from reid.evaluation import Evaluation
     from reid.labelled import Skipped
     from reid.training.session import Watch
@@ -304,10 +305,14 @@ def evaluate(
         Path, typer.Argument(help="Holds manifest.csv (file,person_id,camera_id[,condition]) and pictures.")
     ],
     model: Annotated[str | None, typer.Option(help="An embedder. [default: that of reid.toml]")] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit probabilities on these pictures and keep them in --home.")
+    ] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
     """Measure how well an embedder finds people again in another camera, on pictures you labelled."""
+    from reid.calibration import calibrate as fitted
     from reid.embedder import load_embedder
     from reid.evaluation import evaluate as measured
     from reid.labelled import embed_folder, read_folder
@@ -317,13 +322,19 @@ def evaluate(
     embedder = load_embedder(model or _settings(archive)[0].embedder, archive.models)
     with _shown_progress("embedding") as progress:
         vectors, skipped = embed_folder(labelled, embedder, progress)
-    evaluation = measured(vectors)
+    evaluation, spec = measured(vectors), embedder.spec
+    calibration = fitted(vectors, spec.sha256) if calibrate else None
+    if calibration:
+        calibration.save(archive.calibration(spec.sha256))
     if as_json:
-        lines = [vars(skip) for skip in skipped]
-        spec = embedder.spec
-        _print_json({"model": spec.name, "sha256": spec.sha256, **evaluation.to_json(), "skipped": lines})
+        told: dict[str, Any] = {"skipped": [vars(skip) for skip in skipped]}
+        if calibration:
+            told["calibration"] = calibration.to_json()
+        _print_json({"model": spec.name, "sha256": spec.sha256, **evaluation.to_json(), **told})
     else:
-        _print_evaluation(embedder.spec.name, evaluation, skipped)
+        _print_evaluation(spec.name, evaluation, skipped)
+        if calibration:
+            _print_calibration(calibration, archive.calibration(spec.sha256))
     return 1 if any(skip.reason != "duplicate" for skip in skipped) else 0
 
 
@@ -598,6 +609,17 @@ def _print_evaluation(name: str, evaluation: Evaluation, skipped: Sequence[Skipp
     _print_table(SCORES_HEADER, scores_rows(evaluation.plain.histogram))
     for line in closing_lines(evaluation, skipped):
         _console().print(line)
+
+
+def _print_calibration(calibration: Calibration, path: Path) -> None:
+    from reid.evaluation_text import RELIABILITY_HEADER, reliability_rows
+
+    _print_table(RELIABILITY_HEADER, reliability_rows(calibration))
+    told = "-" if calibration.error is None else f"{calibration.error:.4f}"
+    _console().print(
+        f"fitted on {calibration.people:,} people; on the half not fitted on, probabilities above .001 were"
+        f" off by {told} on average; kept in {path}"
+    )
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """`python -m benchmarks NAME [--quick] [--json FILE]`: runs one benchmark and keeps its figures.
 
-Names: decoding, detection, tracking, search, people, songpa99, accuracy; `all` runs each. `city` makes the
-synthetic city that songpa99 searches. The JSON holds every figure printed, the machine and the versions. Exit codes
-as the command line's: 2 for wrong use, a missing extra or missing footage, 3 for the machine, 130
+Names: decoding, detection, tracking, search, people, songpa99, accuracy; `all` runs each. `city` makes
+the synthetic city that songpa99 searches. The JSON holds every figure printed, the machine and the versions.
+Exit codes as the command line's: 2 for wrong use, a missing extra or missing footage, 3 for the machine, 130
 interrupted.
 """
 

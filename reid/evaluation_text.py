@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reid.calibration import Calibration
 from reid.evaluation import BINS, Evaluation, Figures, Histogram
 from reid.labelled import Skipped
 
 FIGURES_HEADER = ["", "rank-1", "rank-5", "rank-10", "mAP", "mINP", "queries"]
+RELIABILITY_HEADER = ["probability told", "pairs", "told, mean", "were right"]
 SCORES_HEADER = ["score", "same person", "share", "another", "share", ""]
 _MERGED = 2  # bins a line
 _BAR = 30
@@ -42,6 +44,14 @@ def scores_rows(scores: Histogram) -> list[list[str]]:
             f"{different[number]:,}", f"{shares[1][number]:.1%}", " ".join(filter(None, bars)),
         ])  # fmt: skip
     return rows
+
+
+def reliability_rows(calibration: Calibration) -> list[list[str]]:
+    """One row a stretch of probabilities: what was told of people not fitted on, and what was true."""
+    return [
+        [f"{row.low:g} to {row.high:g}", f"{row.pairs:,}", f"{row.predicted:.4f}", f"{row.observed:.4f}"]
+        for row in calibration.reliability
+    ]
 
 
 def closing_lines(evaluation: Evaluation, skipped: Sequence[Skipped]) -> list[str]:

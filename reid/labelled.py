@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from reid.errors import InputError, PhotoError
 from reid.images import Picture, decode_photo, read_photo
+from reid.quality import picture_quality
 from reid.tables import read_table
 
 MANIFEST = "manifest.csv"
@@ -75,6 +76,7 @@ class LabelledVectors:
         people, cameras: (N,) int64; equal numbers mean the same person, the same camera.
         conditions: (N,) int64 rows of `condition_names`.
         condition_names: empty when no conditions are known.
+        qualities: (N,) float32, 0..1, see `reid.quality.picture_quality`; None where no picture was at hand.
     """
 
     vectors: NDArray[np.float32]
@@ -82,6 +84,7 @@ class LabelledVectors:
     cameras: NDArray[np.int64]
     conditions: NDArray[np.int64]
     condition_names: tuple[str, ...] = ()
+    qualities: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.vectors)
@@ -205,6 +208,7 @@ def embed_folder(
     kept: list[LabelledImage] = []
     skipped = list(labelled.skipped)
     parts: list[NDArray[np.float32]] = []
+    qualities: list[float] = []
     looked_at = 0
     source = labelled.pictures()
     while batch := list(islice(source, _BATCH)):
@@ -212,6 +216,7 @@ def embed_folder(
         skipped += [picture for _, picture in batch if isinstance(picture, Skipped)]
         if good:
             parts.append(embedder.embed([picture for _, picture in good]))
+            qualities += [picture_quality(picture) for _, picture in good]
             kept += [image for image, _ in good]
         looked_at += len(batch)
         progress(looked_at, len(labelled.images))
@@ -222,7 +227,8 @@ def embed_folder(
             f" the first: {first.file}: {first.message}"
         )
     skipped.sort(key=lambda skip: skip.line)
-    return label_rows(np.concatenate(parts), kept, labelled.has_conditions), tuple(skipped)
+    rows = label_rows(np.concatenate(parts), kept, labelled.has_conditions)
+    return replace(rows, qualities=np.array(qualities, np.float32)), tuple(skipped)
 
 
 def label_rows(

@@ -5,17 +5,21 @@ Pixels only; knows nothing of time or identity.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from reid.boxes import Detections, area, intersection
+from reid.images import Picture, sharpness
 
 _FULL_HEIGHT = 160.0  # pixels; beyond it a crop carries no more for a 128-pixel network
+_SOFT = 60.0  # sharpness of a crop half as good as a crisp one
 _BORDER = 2.0  # pixels; a box this near to the picture's edge is probably cut by it
 
 
 def crop_quality(
-    found: Detections, sharpness: NDArray[np.float32], width: int, height: int
+    found: Detections, crispness: NDArray[np.float32], width: int, height: int
 ) -> NDArray[np.float32]:
     """(N,) float32 in 0..1, the product of four factors, each 1 for a perfect crop.
 
@@ -25,12 +29,11 @@ def crop_quality(
 
     Args:
         found: the people of one picture.
-        sharpness: (N,) variance of the Laplacian of each crop, see `reid.images.sharpness`.
+        crispness: (N,) variance of the Laplacian of each crop, see `reid.images.sharpness`.
         width, height: of the picture, pixels.
     """
     boxes = found.boxes
-    tall = np.minimum((boxes[:, 3] - boxes[:, 1]) / _FULL_HEIGHT, 1.0)
-    crisp = sharpness / (sharpness + 60.0)
+    clear = _clearness(boxes[:, 3] - boxes[:, 1], crispness)
     cut = (
         (boxes[:, 0] <= _BORDER)
         | (boxes[:, 1] <= _BORDER)
@@ -40,4 +43,15 @@ def crop_quality(
     nearer = boxes[None, :, 3] > boxes[:, None, 3]
     covered = np.where(nearer, intersection(boxes, boxes), 0).sum(axis=1) / np.maximum(area(boxes), 1e-6)
     free = np.clip(1.0 - covered, 0.05, 1.0)
-    return np.asarray(tall * found.scores * crisp * np.where(cut, 0.5, 1.0) * free, np.float32)
+    return np.asarray(clear * found.scores * np.where(cut, 0.5, 1.0) * free, np.float32)
+
+
+def picture_quality(picture: Picture) -> float:
+    """0..1: size and sharpness of a picture of one person of which nothing else is known."""
+    return float(_clearness(np.array([picture.shape[0]]), np.array([sharpness(picture)]))[0])
+
+
+def _clearness(heights: NDArray[Any], crispness: NDArray[Any]) -> NDArray[np.float32]:
+    """(N,) size by (N,) crispness, each 1 for a perfect crop."""
+    tall = np.minimum(heights / _FULL_HEIGHT, 1.0)
+    return np.asarray(tall * crispness / (crispness + _SOFT), np.float32)

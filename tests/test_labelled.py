@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import cli
 from benchmarks.footage import EVAL
+from reid.calibration import load_calibration
 from reid.embedder import load_embedder
 from reid.errors import InputError
 from reid.evaluation import evaluate
@@ -208,6 +209,27 @@ def test_the_command(people: Path, tmp_path: Path) -> None:
     assert "[/x].jpg" in shown.stdout
     listed = json.loads(runner.invoke(cli.app, ["eval", str(people), "--home", home, "--json"]).stdout)
     assert [skip["reason"] for skip in listed["skipped"]] == ["missing", "missing"]
+
+
+def test_calibration_is_kept_with_the_archive(people: Path, tmp_path: Path) -> None:
+    arguments = ["eval", str(people), "--calibrate", "--home", str(tmp_path / "home")]
+    few = runner.invoke(cli.app, [*arguments, "--json"])
+    assert (few.exit_code, few.stdout) == (2, "")
+    assert "at least 20 people" in few.stderr
+    random = np.random.default_rng(1)
+    for number in range(20):
+        colours = random.integers(0, 256, (4, 1, 3), np.uint8).repeat(16, 0).repeat(32, 1)
+        for camera in (1, 2):
+            shown = np.clip(colours + random.normal(0, 12, colours.shape), 0, 255).astype(np.uint8)
+            (people / f"{number}-{camera}.jpg").write_bytes(encode_jpeg(shown))
+            add_line(people, f"{number}-{camera}.jpg,extra {number},{camera}")
+    shown_table = runner.invoke(cli.app, arguments)
+    assert shown_table.exit_code == 0, shown_table.stderr
+    assert "fitted on 25 people" in " ".join(shown_table.stdout.split())
+    done = json.loads(runner.invoke(cli.app, [*arguments, "--json"]).stdout)
+    (kept,) = (tmp_path / "home" / "calibration").iterdir()
+    assert load_calibration(kept).to_json()["weights"] == tuple(done["calibration"]["weights"])
+    assert kept.stem == done["sha256"]
 
 
 @pytest.mark.parametrize(

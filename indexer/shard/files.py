@@ -65,6 +65,10 @@ class ArchiveFiles:
         """Models the operator added."""
         return self.home / "models"
 
+    def calibration(self, model: str) -> Path:
+        """Probabilities fitted on the operator's own pictures, for the embedder of this sha256."""
+        return self.home / "calibration" / f"{model}.json"
+
     @property
     def staging(self) -> Path:
         """Unfinished segments; whatever lies here belongs to a run that was stopped."""
