@@ -6,6 +6,7 @@ card `README.md` and `figures.json`. The caller shows what happens (`Watch`).
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
@@ -19,6 +20,7 @@ import torch
 
 from reid.durable import make_folder, write_file
 from reid.errors import InputError
+from reid.networks.peoplenet import PeopleNet
 from reid.training import checkpoint
 from reid.training.cropset import CropSet, open_crops
 from reid.training.export import Exported, Made, export
@@ -26,7 +28,7 @@ from reid.training.folder import read_crops
 from reid.training.recipe import Data, Recipe, Schedule
 from reid.training.rendering import render
 from reid.training.trainer import StepLosses, Trainer
-from reid.training.validation import ValidationSet, held_out, labelled_folder, measure
+from reid.training.validation import ValidationSet, fit_attributes, held_out, labelled_folder, measure
 
 CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.json"
@@ -93,14 +95,16 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
     if options.resume:
         session.seconds, session.history = checkpoint.load(path, session.trainer)
     session.train()
-    figures = session.measure()
+    network = copy.deepcopy(session.trainer.averaged)
+    fit_attributes(network, held, recipe.schedule.size_at(1.0))
+    figures = session.measure(network)
     session.save()
     made = Made(
         crops=len(crops), people=crops.people, cameras=len(np.unique(crops.labels.cameras)),
         steps=session.trainer.steps, minutes=session.seconds / 60, machine=_machine(session.trainer.device),
         figures=figures,
     )  # fmt: skip
-    return export(out, recipe, session.trainer.averaged, made)
+    return export(out, recipe, network, made)
 
 
 def _limited(recipe: Recipe, options: Options) -> Recipe:
@@ -165,10 +169,10 @@ class _Session:
         finally:
             self.save()
 
-    def measure(self) -> list[dict[str, Any]]:
-        """Measure the averaged weights on every set; the figures, which the history keeps."""
+    def measure(self, network: PeopleNet | None = None) -> list[dict[str, Any]]:
+        """Measure the averaged weights, or `network`, on every set; the figures, which the history keeps."""
         size = self.trainer.recipe.schedule.size_at(1.0)
-        figures = [measure(self.trainer.averaged, each, size) for each in self._sets]
+        figures = [measure(network or self.trainer.averaged, each, size) for each in self._sets]
         self.history.append(
             {
                 "step": self.trainer.steps,

@@ -22,9 +22,10 @@ from reid.evaluation import evaluate
 from reid.images import resize
 from reid.labelled import LabelledImage, LabelledVectors, Skipped, label_rows, read_folder
 from reid.networks.peoplenet import PeopleNet
+from reid.training.attribute_fit import fit_head, fold
 from reid.training.augment import prepare
 from reid.training.cropset import CropSet
-from reid.training.targets import Targets
+from reid.training.targets import UNKNOWN, Targets
 
 _BATCH = 128
 _LEAST = 5  # crops with and without an attribute, for its figure to count
@@ -48,13 +49,30 @@ class ValidationSet:
 
 
 def held_out(crops: CropSet) -> ValidationSet:
-    """Synthetic people of another seed."""
+    """Synthetic people of another seed; the attributes of every other one, `fit_attributes` has the rest."""
     labels = crops.labels
+    targets = np.where(labels.identities[:, None] % 2 == 1, labels.targets, UNKNOWN).astype(np.int8)
     empty = np.empty((len(crops), 0), np.float32)
     vectors = LabelledVectors(
         empty, labels.identities, labels.cameras, labels.conditions, crops.condition_names
     )
-    return ValidationSet("synthetic", crops.gather(np.arange(len(crops))), vectors, labels.targets)
+    return ValidationSet("synthetic", crops.gather(np.arange(len(crops))), vectors, targets)
+
+
+@torch.inference_mode()
+def fit_attributes(network: PeopleNet, crops: CropSet, size: tuple[int, int]) -> None:
+    """Make the attribute head tell evidence (see `attribute_fit`), by those people `held_out` leaves out.
+
+    Args:
+        network: in evaluation mode; its head is changed.
+        crops: held-out people.
+        size: (height, width) of the network's input.
+    """
+    rows = np.flatnonzero(crops.labels.identities % 2 == 0)
+    logits = np.concatenate([_run(network, batch, size)[1] for batch in _batches(crops.gather(rows))])
+    with torch.inference_mode(False), torch.enable_grad():
+        scale, shift = fit_head(torch.from_numpy(logits.copy()), crops.labels.targets[rows])
+    fold(network.attributes, scale, shift)
 
 
 def labelled_folder(folder: Path, size: tuple[int, int]) -> ValidationSet:
