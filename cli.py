@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+_DEMO_RATE = 3.0  # frames a second: enough for people who walk, and soon done
+
 app = typer.Typer(
     name="reid", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
     help="Find missing people in archived CCTV footage from a single photo.",
@@ -262,15 +264,16 @@ def demo(
     """Index the shipped clips, search for the missing person's photo, and compare with the truth."""
     from indexer.catalogue import Catalogue
     from indexer.clips import Given, find_clips
+    from indexer.settings import write_settings
     from search.demo import CAMERAS, FOOTAGE, PERSON, PHOTO, judge, read_demo
     from search.report import to_json
 
     archive = _archive(home)
+    with Catalogue(archive, "create"):
+        write_settings(archive, {"frames_per_second": _DEMO_RATE})
     settings, districts = _settings(archive)
     truth = read_demo()
     _say(f"Looking for: {truth.person(PERSON).description}")
-    with Catalogue(archive, "create"):
-        pass
     _add_cameras(archive, CAMERAS)
     report = _index(archive, settings, find_clips([FOOTAGE], Given(), districts))
     _say("\n".join(report.lines()))

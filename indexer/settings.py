@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -89,17 +90,18 @@ def load_settings(archive: ArchiveFiles) -> Settings:
         ) from None
 
 
-def commented_settings() -> str:
-    """The text of a new reid.toml: every setting, its meaning and default, commented out."""
+def commented_settings(chosen: Mapping[str, float] | None = None) -> str:
+    """The text of a new reid.toml: every setting, its meaning and default, commented out but for `chosen`."""
     lines = ["# Settings of this archive. A line without # overrides the default.", ""]
     for name, field in Settings.model_fields.items():
         value = f'"{field.default}"' if isinstance(field.default, str) else str(field.default)
-        lines += [f"# {field.description}", f"# {name} = {value}", ""]
+        line = f"{name} = {chosen[name]}" if chosen and name in chosen else f"# {name} = {value}"
+        lines += [f"# {field.description}", line, ""]
     return "\n".join(lines)
 
 
-def write_settings(archive: ArchiveFiles) -> bool:
-    """Create the archive's reid.toml; False when there is one, which is left as it is.
+def write_settings(archive: ArchiveFiles, chosen: Mapping[str, float] | None = None) -> bool:
+    """Create the archive's reid.toml, `chosen` in force; False when there is one, which is left as it is.
 
     Raises:
         StorageError: the disk refuses.
@@ -107,5 +109,5 @@ def write_settings(archive: ArchiveFiles) -> bool:
     if archive.settings.exists():
         return False
     make_folder(archive.home)
-    write_file(archive.settings, commented_settings().encode())
+    write_file(archive.settings, commented_settings(chosen).encode())
     return True

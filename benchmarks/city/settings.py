@@ -105,7 +105,7 @@ QUICK = CitySettings(cameras=(2, 1, 1), seconds=10.0, missing=5, size=(960, 540)
 
 DEMO = CitySettings(
     cameras=(2,) * 7 + (1,) * 12,
-    seconds=4.0,
+    seconds=3.4,
     missing=1,
     hours=(13.0, 20.0),  # by day, at dusk, at night
     mix=Mix(

@@ -26,6 +26,7 @@ from reid.people.view import View
 from reid.people.weather import add_rain
 
 _KEY_FRAME_S = 2
+_MOST_BITS = 2.0  # a second and pixel: 1.8 Mbit/s at 1280 x 720
 _LEAST_SHARE = 0.02  # of a person's box inside the picture, below which there is no truth
 _LEAST_HEIGHT = 8.0  # pixels
 
@@ -172,10 +173,13 @@ def _encoder(path: Path, view: View, rate: Fraction) -> Iterator[Callable[[Pictu
         stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = view.camera.width, view.camera.height, "yuv420p"
         stream.codec_context.thread_count = 1  # the same bytes on any number of cores
+        most = round(_MOST_BITS * view.camera.width * view.camera.height)
         stream.options = {
             "crf": str(view.electronics.crf),
             "preset": "ultrafast",
             "g": str(max(1, round(_KEY_FRAME_S * rate))),
+            "maxrate": str(most),
+            "bufsize": str(most),  # of one second: as recorders cap what a noisy night would take
         }
 
         def write(picture: Picture) -> None:
