@@ -301,6 +301,57 @@ def demo(
     return 0 if found and not report.failed else 1
 
 
+@app.command()
+@_command
+def describe(
+    photo: Annotated[Path, typer.Argument(help="A photo or crop of the person.")],
+    model: Annotated[str | None, typer.Option(help="An embedder. [default: that of reid.toml]")] = None,
+    person: Annotated[int | None, typer.Option(min=1, help="Which of several people in the photo.")] = None,
+    box: Annotated[str | None, typer.Option(help="Where the person is: x1,y1,x2,y2 in pixels.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a picture shows of a person: colours, clothes, things carried, age group."""
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from reid.description import KOREAN
+    from reid.description import describe as described
+    from reid.detector import load_detector
+    from reid.embedder import load_embedder
+    from reid.images import crop
+    from search.query import read_query
+
+    archive = _archive(home)
+    settings, _ = _settings(archive)
+    embedder = load_embedder(model or settings.embedder, archive.models)
+    detector = load_detector(settings.detector, archive.models)
+    query = read_query(photo, detector, embedder, person, _parse_box(box) if box is not None else None)
+    shown = crop(query.picture, np.array(query.person_box, np.float32))
+    logits = embedder.attributes([shown])
+    if logits is None:
+        raise InputError(
+            f"model {embedder.spec.name} describes nobody; choose one that does with --model"
+            " (reid models list)"
+        )
+    statements = described(logits[0], shown)
+    for warning in query.warnings:
+        _say(f"warning: {warning}")
+    if as_json:
+        _print_json({
+            "model": embedder.spec.name, "photo": query.photo, "person_box": query.person_box,
+            "warnings": query.warnings, "statements": [asdict(each) for each in statements],
+        })  # fmt: skip
+        return
+    rows = []
+    for each in statements:
+        said = each.said or (("unknown", each.unknown) if each.unknown else ("none",))
+        words = [", ".join(said), ", ".join(KOREAN[word] for word in said)]
+        rows.append([each.name.replace("_", " "), KOREAN[each.name], *words, f"{each.confidence:.2f}"])
+    _print_table(["", "", "shown", "", "confidence"], rows)
+
+
 @app.command("eval")
 @_command
 def evaluate(

@@ -67,3 +67,5 @@ recipe must ask for it, else its column stays at a logit of 0, which says nothin
 
 COLUMNS = GROUPS[-1].columns.stop
 BY_NAME = {group.name: group for group in GROUPS}
+LEAST_HEIGHTS = {"face": 110.0, "upper_pattern": 80.0, "lower_pattern": 80.0}
+"""Pixels of a person below which these cannot be told."""

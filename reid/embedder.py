@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.attributes import COLUMNS
 from reid.errors import ModelError
 from reid.images import Picture, resize
 from reid.models import find_model
@@ -56,8 +57,20 @@ class Embedder:
         vectors = np.empty((len(crops), self.spec.dimension), np.float32)
         for start in range(0, len(crops), _BATCH):
             batch = self._batch(crops[start : start + _BATCH], start)
-            vectors[start : start + _BATCH] = self._run(batch)
+            vectors[start : start + _BATCH] = self._run(batch)[0]
         return unit_rows(vectors)
+
+    def attributes(self, crops: Sequence[Picture]) -> NDArray[np.float32] | None:
+        """(N, `reid.attributes.COLUMNS`) float32 logits of each crop, as for `embed`; None from a model that
+        describes nobody. What they mean: `reid.description`.
+        """
+        logits = np.empty((len(crops), COLUMNS), np.float32)
+        for start in range(0, len(crops), _BATCH):
+            outputs = self._run(self._batch(crops[start : start + _BATCH], start))
+            if len(outputs) < 2:
+                return None
+            logits[start : start + _BATCH] = outputs[1] / (2 if self.spec.mirror else 1)
+        return logits
 
     def _batch(self, crops: Sequence[Picture], start: int) -> NDArray[np.float32]:
         height, width = self.spec.input_height, self.spec.input_width
@@ -72,18 +85,20 @@ class Embedder:
         ordered = pixels[..., ::-1] if self.spec.channels == "RGB" else pixels
         return np.ascontiguousarray(((ordered - self._mean) * self._scale).transpose(0, 3, 1, 2))
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The network's outputs, those of the mirrored crops added where the model wants it."""
         count = len(batch)
         if self.spec.mirror:
             batch = np.concatenate([batch, batch[..., ::-1]])
-        vectors = self._runtime(batch)[0]
+        outputs = self._runtime(batch)
+        vectors = outputs[0]
         wanted = (len(batch), self.spec.dimension)
         if vectors.shape != wanted:
             raise ModelError(
                 f"model {self.spec.name}: expected output {wanted}, the network gave {vectors.shape};"
                 " the file is not the embedder its name says"
             )
-        return vectors[:count] + vectors[count:] if self.spec.mirror else vectors
+        return [output[:count] + output[count:] if self.spec.mirror else output for output in outputs]
 
 
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

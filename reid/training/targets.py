@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.attributes import BY_NAME, COLUMNS, GROUPS
+from reid.attributes import BY_NAME, COLUMNS, GROUPS, LEAST_HEIGHTS
 
 UNKNOWN = -1
 _COLOURLESS = frozenset({"night", "infrared"})
 _HIDDEN = 0.6  # visibility below which the lower body is taken to be what is hidden
 _MOSTLY_HIDDEN = 0.45
-_TOO_SMALL = {"face": 110.0, "upper_pattern": 80.0, "lower_pattern": 80.0}  # pixels of height
 
 COLOURS = ("upper_colours", "lower_colours")
 LOWER_BODY = ("lower", "lower_colours", "lower_pattern")
@@ -74,7 +73,7 @@ def crop_targets(
         unknown.update(LOWER_BODY)
     if visibility < _MOSTLY_HIDDEN:
         unknown.update(group.name for group in GROUPS if group.name not in ("umbrella", "hat"))
-    unknown.update(name for name, least in _TOO_SMALL.items() if height_px < least)
+    unknown.update(name for name, least in LEAST_HEIGHTS.items() if height_px < least)
     from_behind = 110 < view_deg % 360 < 250
     if from_behind:
         unknown.add("face")
