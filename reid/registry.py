@@ -223,7 +223,7 @@ def _architecture(name: str, backend: Backend, builder: str, height: int, width:
     )  # fmt: skip
 
 
-_OURS = ("rnet", "peoplenet_s", "peoplenet_m")
+_OURS = ("rnet", "peoplenet_xs", "peoplenet_s", "peoplenet_m")
 _OSNETS = [f"osnet_{kind}{width}" for kind in ("", "ain_") for width in ("x1_0", "x0_75", "x0_5", "x0_25")]
 
 ARCHITECTURES: tuple[ModelSpec, ...] = (

@@ -44,10 +44,12 @@ class NetConfig:
 
 
 VARIANTS = {
+    "peoplenet_xs": NetConfig((24, 48, 96, 160), halves=(False, False, False), parts=2),
     "peoplenet_s": NetConfig((24, 48, 96, 192)),
     "peoplenet_m": NetConfig((32, 64, 128, 208)),
 }
-"""By the name a registry row or a recipe uses: 1.9 and 2.4 million parameters."""
+"""By the name a registry row or a recipe uses: 1.4, 1.9 and 2.4 million parameters. The first is RNet with
+soft parts in place of two halves, so that it can start from RNet's weights."""
 
 
 class HalfInstanceNorm(nn.Module):

@@ -68,10 +68,12 @@ class Network:
     Attributes:
         variant: of `reid.networks.peoplenet.VARIANTS`.
         mixstyle: share of batches in which the second stage's statistics are mixed between crops.
+        start: an embedder of the package, or a weights file, to begin with; "" for chance.
     """
 
     variant: str = "peoplenet_s"
     mixstyle: float = 0.5
+    start: str = ""
 
     def __post_init__(self) -> None:
         _check("network", self, {"mixstyle": (0, 1)})

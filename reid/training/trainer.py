@@ -24,6 +24,7 @@ from reid.training.augment import Batch, augment
 from reid.training.cropset import CropSet
 from reid.training.recipe import Loss, Recipe, Schedule
 from reid.training.sampler import Sampler
+from reid.training.start import start_from
 from reid.training.targets import COLOURS, LOWER_BODY, UNKNOWN
 
 _MIX = 0.1  # parameter of the Beta distribution of MixStyle's paper
@@ -78,7 +79,7 @@ class Trainer:
         steps: how many were done.
 
     Raises:
-        UnknownNameError: no such network.
+        UnknownNameError: no such network, or nothing to start from. ModelError: see `start_from`.
         InputError: fewer people than a batch needs.
     """
 
@@ -95,6 +96,8 @@ class Trainer:
             self._targets[:, BY_NAME["gender"].columns] = UNKNOWN
         torch.manual_seed(recipe.schedule.seed)
         network = BUILDERS[recipe.network.variant]()
+        if recipe.network.start:
+            start_from(network, recipe.network.start)
         network.neck.bias.requires_grad_(False)  # a neck without shift keeps cosine and classifier in accord
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classifier = _classifier(recipe.loss, network.config.dimension, crops.people).to(self.device)

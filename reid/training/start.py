@@ -1,0 +1,52 @@
+"""Starts a network from the weights of an earlier one of ours instead of from chance.
+
+Owns which tensor of an older architecture goes where, and which parts may begin anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reid.errors import ModelError
+from reid.models import find_model
+from reid.networks.checkpoints import read_checkpoint
+from reid.networks.peoplenet import PeopleNet
+from reid.weights import checked_paths
+
+_FROM_RNET = (
+    ("stage1_norm.", "stages.0.1."), ("stage1.", "stages.0."), ("stage2.", "stages.1."),
+    ("stage3.", "stages.2."),
+)  # fmt: skip
+_NEW = ("attributes.", "parts.mask.")  # heads that an older network may lack
+_COUNTER = "num_batches_tracked"
+
+
+def start_from(network: PeopleNet, name: str) -> None:
+    """Load what fits of a model: an embedder of the package, or a weights file.
+
+    Args:
+        network: changed in place; what the older weights lack stays as it is.
+        name: of the registry, or a path of a .safetensors file or checkpoint.
+
+    Raises:
+        UnknownNameError: neither a model nor a file. ModelError: unreadable, or of another architecture.
+    """
+    path = Path(name)
+    if not path.is_file():
+        spec = find_model(name, "embed", None)
+        path = checked_paths(spec, None)[0]
+    given = {_renamed(key): value for key, value in read_checkpoint(path).items()}
+    wanted = {key: value.shape for key, value in network.state_dict().items() if not key.endswith(_COUNTER)}
+    lacking = [key for key in wanted if key not in given and not key.startswith(_NEW)]
+    odd = [key for key, value in given.items() if key in wanted and value.shape != wanted[key]]
+    if lacking or odd:
+        first = (lacking + odd)[0]
+        raise ModelError(f"{path}: cannot start this network: {len(lacking + odd)} tensors differ ({first})")
+    network.load_state_dict(given, strict=False)
+
+
+def _renamed(key: str) -> str:
+    for old, new in _FROM_RNET:
+        if key.startswith(old):
+            return new + key.removeprefix(old)
+    return key
