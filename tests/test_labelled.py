@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import cli
+from benchmarks.__main__ import main as benchmarks
 from benchmarks.footage import EVAL
 from reid.calibration import load_calibration
 from reid.embedder import load_embedder
@@ -18,6 +19,7 @@ from reid.errors import InputError
 from reid.evaluation import evaluate
 from reid.images import encode_jpeg
 from reid.labelled import embed_folder, read_folder
+from reid.registry import DEFAULT_EMBEDDER
 from tests.world import COLOURS, FakeEmbedder
 
 runner = CliRunner()
@@ -200,7 +202,7 @@ def test_the_command(people: Path, tmp_path: Path) -> None:
     figures = {"rank1", "rank5", "rank10", "mAP", "mINP", "queries", "images"}
     assert answer.keys() >= {"model", "camera_means", "by_condition", "histogram", "skipped", *figures}
     assert answer["camera_means"].keys() >= figures
-    assert (answer["model"], answer["queries"], answer["images"]) == ("people-rnet-c", 10, 10)
+    assert (answer["model"], answer["queries"], answer["images"]) == (DEFAULT_EMBEDDER, 10, 10)
     add_line(people, "gone.jpg,red,1")
     add_line(people, "[/x].jpg,red,1")
     shown = runner.invoke(cli.app, ["eval", str(people), "--home", home])
@@ -254,6 +256,19 @@ def test_one_camera_only(people: Path) -> None:
     done = runner.invoke(cli.app, ["eval", str(people), "--home", str(people), "--json"])
     assert (done.exit_code, done.stdout) == (2, "")
     assert "1 camera(s) and 5 person(s)" in done.stderr
+
+
+def test_all_embedders_side_by_side(people: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    arguments = ["accuracy", "--set", str(people), "--embedders-only", "--json", str(figures)]
+    assert benchmarks(arguments) == 0
+    rows = {row["embedder"]: row for row in json.loads(figures.read_text())["accuracy"]["embedders"]}
+    assert rows.keys() >= {DEFAULT_EMBEDDER, "colour histograms", "chance"}
+    for row in rows.values():
+        (outcome,) = row["sets"].values()
+        assert outcome["queries"] == 10
+        assert row["images_per_s"] > 0
+    assert rows[DEFAULT_EMBEDDER]["sets"][people.name]["rank1"] == 1  # the people are plain colours
 
 
 @pytest.mark.skipif(not (EVAL / "cuhk01").is_dir(), reason="the real pictures are not beside the repository")
