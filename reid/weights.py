@@ -101,8 +101,8 @@ def read_tensors(path: Path) -> dict[str, NDArray[np.float32]]:
     return {name: np.asarray(value, np.float32) for name, value in tensors.items()}
 
 
-def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-    """Put float32 tensors into a safetensors file, in one step.
+def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.floating]]) -> None:
+    """Put float16 or float32 tensors into a safetensors file, in one step.
 
     Raises:
         StorageError: the disk refused.

@@ -19,6 +19,7 @@ from reid.errors import ModelError
 from reid.images import Picture, decode_photo, resize
 from reid.models import find_model
 from reid.networks.checkpoints import fold_batch_norms, load_strictly
+from reid.networks.peoplenet import BUILDERS
 from reid.networks.rnet import RNet
 from reid.registry import DEFAULT_EMBEDDER, SPECS
 from reid.runtimes.onnx import OnnxRuntime
@@ -193,7 +194,7 @@ def test_a_mirrored_crop_has_the_same_vector(default: Embedder) -> None:
 
 def default_in(bfloat16: bool) -> Embedder:
     (path,) = checked_paths(DEFAULT, None)
-    network = fold_batch_norms(load_strictly(RNet(), path))
+    network = fold_batch_norms(load_strictly({"rnet": RNet, **BUILDERS}[DEFAULT.builder](), path))
     return Embedder(DEFAULT, TorchRuntime(network, bfloat16=bfloat16))
 
 
@@ -219,7 +220,7 @@ def test_the_clean_network_is_the_prototype() -> None:
     tensors = torch_tensors(SHARED / "weights" / "people-rnet-c.safetensors")
     missing, unexpected = original.load_state_dict(tensors, strict=False)
     assert (missing, unexpected) == (["cls.weight"], [])
-    (path,) = checked_paths(DEFAULT, None)
+    (path,) = checked_paths(find_model("people-rnet-c", "embed"), None)
     ours = load_strictly(RNet(), path).eval()
     batch = torch.from_numpy(np.random.default_rng(0).normal(size=(8, 3, 128, 64)).astype(np.float32))
     with torch.inference_mode():

@@ -24,7 +24,7 @@ from reid.training.cropset import (
     missing_shards,
     open_crops,
 )
-from reid.training.export import Made, export
+from reid.training.export import Made, export, round_weights
 from reid.training.recipe import (
     Augment,
     Data,
@@ -222,6 +222,7 @@ def test_a_small_run_learns_to_tell_people_apart(loss: Loss, tmp_path: Path) -> 
 def test_what_is_exported_loads_strictly_and_gives_the_same(tmp_path: Path) -> None:
     trainer = Trainer(small(), made_crops(), CPU)
     trainer.step(0.0)
+    round_weights(trainer.averaged)
     figures = measure(trainer.averaged, held_out(made_crops()), (64, 32))
     made = export(tmp_path, trainer.recipe, trainer.averaged, Made(24, 6, 4, 1, 0.1, "a test", [figures]))
     assert made.weights.stat().st_size < 10_000_000

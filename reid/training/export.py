@@ -58,14 +58,21 @@ class Made:
     figures: Sequence[Mapping[str, Any]]
 
 
+def round_weights(network: PeopleNet) -> None:
+    """Round all weights to float16, as they are written, so that what is measured is what is kept."""
+    for tensor in network.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.half())
+
+
 def export(folder: Path, recipe: Recipe, network: PeopleNet, made: Made) -> Exported:
-    """Write weights, card and figures of `network` into `folder`.
+    """Write weights in float16, card and figures of `network` into `folder`.
 
     Raises:
         StorageError: the disk refused.
     """
     tensors = {
-        name: tensor.detach().float().cpu().contiguous().numpy()
+        name: tensor.detach().cpu().contiguous().half().numpy()
         for name, tensor in network.state_dict().items()
         if not name.endswith(_COUNTERS)
     }
@@ -84,7 +91,7 @@ def model_card(recipe: Recipe, weights: Path, digest: str, parameters: int, made
     """The card's text, Markdown."""
     size = recipe.schedule.size_at(1.0)
     facts = {
-        "file": f"`{weights.name}`, {weights.stat().st_size:,} bytes, float32, sha256 `{digest}`",
+        "file": f"`{weights.name}`, {weights.stat().st_size:,} bytes, float16, sha256 `{digest}`",
         "network": f"`reid/networks/peoplenet.py`, `{recipe.network.variant}`, {parameters / 1e6:.2f} million"
         " parameters",
         "input": f"(N, 3, {size[0]}, {size[1]}), RGB, area interpolation, ImageNet mean and deviation",

@@ -23,7 +23,7 @@ from reid.errors import InputError
 from reid.networks.peoplenet import PeopleNet
 from reid.training import checkpoint
 from reid.training.cropset import CropSet, open_crops
-from reid.training.export import Exported, Made, export
+from reid.training.export import Exported, Made, export, round_weights
 from reid.training.folder import read_crops
 from reid.training.recipe import Data, Recipe, Schedule
 from reid.training.rendering import render
@@ -97,6 +97,7 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
     session.train()
     network = copy.deepcopy(session.trainer.averaged)
     fit_attributes(network, held, recipe.schedule.size_at(1.0))
+    round_weights(network)
     figures = session.measure(network)
     session.save()
     made = Made(
