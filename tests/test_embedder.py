@@ -194,7 +194,8 @@ def test_a_mirrored_crop_has_the_same_vector(default: Embedder) -> None:
 
 def default_in(bfloat16: bool) -> Embedder:
     (path,) = checked_paths(DEFAULT, None)
-    network = fold_batch_norms(load_strictly({"rnet": RNet, **BUILDERS}[DEFAULT.builder](), path))
+    builders: dict[str, Callable[[], torch.nn.Module]] = {"rnet": RNet, **BUILDERS}
+    network = fold_batch_norms(load_strictly(builders[DEFAULT.builder](), path))
     return Embedder(DEFAULT, TorchRuntime(network, bfloat16=bfloat16))
 
 
