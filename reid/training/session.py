@@ -28,7 +28,14 @@ from reid.training.folder import read_crops
 from reid.training.recipe import Data, Recipe, Schedule
 from reid.training.rendering import render
 from reid.training.trainer import StepLosses, Trainer
-from reid.training.validation import ValidationSet, fit_attributes, held_out, labelled_folder, measure
+from reid.training.validation import (
+    ValidationSet,
+    fit_attributes,
+    fit_reduction,
+    held_out,
+    labelled_folder,
+    measure,
+)
 
 CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.json"
@@ -97,6 +104,7 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
     session.train()
     network = copy.deepcopy(session.trainer.averaged)
     fit_attributes(network, held, recipe.schedule.size_at(1.0))
+    fit_reduction(network, crops, recipe.schedule.size_at(1.0))
     round_weights(network)
     figures = session.measure(network)
     session.save()

@@ -17,7 +17,7 @@ _FROM_RNET = (
     ("stage1_norm.", "stages.0.1."), ("stage1.", "stages.0."), ("stage2.", "stages.1."),
     ("stage3.", "stages.2."),
 )  # fmt: skip
-_NEW = ("attributes.", "parts.mask.")  # heads that an older network may lack
+_NEW = ("attributes.", "parts.mask.", "reduce.")  # heads that an older network may lack
 _COUNTER = "num_batches_tracked"
 
 

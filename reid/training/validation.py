@@ -28,6 +28,7 @@ from reid.training.cropset import CropSet
 from reid.training.targets import UNKNOWN, Targets
 
 _BATCH = 128
+_REDUCED_BY = 4000
 _LEAST = 5  # crops with and without an attribute, for its figure to count
 
 
@@ -57,6 +58,26 @@ def held_out(crops: CropSet) -> ValidationSet:
         empty, labels.identities, labels.cameras, labels.conditions, crops.condition_names
     )
     return ValidationSet("synthetic", crops.gather(np.arange(len(crops))), vectors, targets)
+
+
+@torch.inference_mode()
+def fit_reduction(network: PeopleNet, crops: CropSet, size: tuple[int, int]) -> None:
+    """Choose the network's output: the directions in which the joined vectors of crops are largest.
+
+    Args:
+        network: in evaluation mode; its `reduce` is changed.
+        crops: synthetic ones, a few thousand of which are looked at; no label is.
+        size: (height, width) of the network's input.
+    """
+    rows = np.linspace(0, len(crops) - 1, min(len(crops), _REDUCED_BY)).astype(np.int64)
+    device = next(network.parameters()).device
+    parts = []
+    for batch in _batches(crops.gather(np.unique(rows))):
+        pixels = prepare(batch, size, device)
+        parts.append(network.joined(pixels)[0].cpu() + network.joined(pixels.flip(3))[0].cpu())
+    joined = torch.cat(parts).double()
+    directions = torch.linalg.eigh(joined.T @ joined).eigenvectors.flip(1)
+    network.reduce.weight.copy_(directions[:, : network.config.dimension].T)
 
 
 @torch.inference_mode()
