@@ -146,6 +146,29 @@ SPECS: tuple[ModelSpec, ...] = (
         origin="Intel Open Model Zoo",
     ),
     ModelSpec(
+        name="people-net-1",
+        task="embed",
+        backend="torch",
+        builder="peoplenet_xs",
+        input_height=128,
+        input_width=64,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        channels="RGB",
+        files=(
+            ModelFile(
+                "people-net-1.safetensors",
+                "006d6619eda75569070e495193bb67752219dbe93a58c15a000d27c2d92d674d",
+            ),
+        ),
+        location="package",
+        licence="Apache-2.0",
+        training_data="synthetic people only (11,800 of them)",
+        origin="this project",
+        dimension=256,
+        mirror=True,
+    ),
+    ModelSpec(
         name="people-rnet-c",
         task="embed",
         backend="torch",
@@ -238,4 +261,4 @@ mean and deviation); its dimension is found by running it.
 """
 
 DEFAULT_DETECTOR = "pedestrian-ssdlite"
-DEFAULT_EMBEDDER = "people-rnet-c"
+DEFAULT_EMBEDDER = "people-net-1"

@@ -19,6 +19,7 @@ from indexer.settings import Settings
 from indexer.shard.files import ArchiveFiles
 from reid.boxes import iou
 from reid.images import encode_jpeg
+from reid.registry import DEFAULT_EMBEDDER
 from search import demo
 from tests.world import picture_of
 
@@ -258,7 +259,7 @@ def test_districts_and_models(tmp_path: Path) -> None:
     assert sum(row["active"] for row in listed) == 19
     assert "송파구" in reid("districts", "--home", tmp_path).stdout
     models = json.loads(reid("models", "list", "--home", tmp_path, "--json").stdout)["models"]
-    assert {model["name"] for model in models if model["in_use"]} == {"pedestrian-ssdlite", "people-rnet-c"}
+    assert {model["name"] for model in models if model["in_use"]} == {"pedestrian-ssdlite", DEFAULT_EMBEDDER}
     assert all(len(model["sha256"]) == 64 for model in models)
 
 
