@@ -158,7 +158,7 @@ SPECS: tuple[ModelSpec, ...] = (
         files=(
             ModelFile(
                 "people-net-1.safetensors",
-                "006d6619eda75569070e495193bb67752219dbe93a58c15a000d27c2d92d674d",
+                "c3c3e2bfb8c9017a899c50fc1eaaed117762e9ce9bc74ba32e60ea325d2f0c66",
             ),
         ),
         location="package",

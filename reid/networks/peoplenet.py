@@ -135,8 +135,8 @@ class PeopleNet(nn.Module):
         self.project = nn.Linear((2 + config.parts) * last, config.dimension)
         self.neck = nn.BatchNorm1d(config.dimension)
         self.attributes = nn.Linear((2 + config.parts) * last, COLUMNS)
-        self.reduce = nn.Linear(config.dimension + config.stripes * last, config.dimension, bias=False)
-        self.reduce.weight.requires_grad_(False)
+        self.reduce = nn.Linear(config.dimension + config.stripes * last, config.dimension)
+        self.reduce.requires_grad_(False)
         self._start()
 
     @staticmethod
@@ -157,6 +157,7 @@ class PeopleNet(nn.Module):
         nn.init.zeros_(self.attributes.weight)
         nn.init.zeros_(self.attributes.bias)
         nn.init.eye_(self.reduce.weight)
+        nn.init.zeros_(self.reduce.bias)
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) normalized RGB to the embedding before the neck (N, D) and attribute logits (N, A)."""

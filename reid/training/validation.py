@@ -62,7 +62,8 @@ def held_out(crops: CropSet) -> ValidationSet:
 
 @torch.inference_mode()
 def fit_reduction(network: PeopleNet, crops: CropSet, size: tuple[int, int]) -> None:
-    """Choose the network's output: the directions in which the joined vectors of crops are largest.
+    """Choose the network's output: the directions in which the joined vectors of crops differ most, from
+    their mean: different people are then at right angles on average, as the tracker expects.
 
     Args:
         network: in evaluation mode; its `reduce` is changed.
@@ -76,8 +77,11 @@ def fit_reduction(network: PeopleNet, crops: CropSet, size: tuple[int, int]) -> 
         pixels = prepare(batch, size, device)
         parts.append(network.joined(pixels)[0].cpu() + network.joined(pixels.flip(3))[0].cpu())
     joined = torch.cat(parts).double()
-    directions = torch.linalg.eigh(joined.T @ joined).eigenvectors.flip(1)
-    network.reduce.weight.copy_(directions[:, : network.config.dimension].T)
+    middle = joined.mean(0)
+    around = joined - middle
+    directions = torch.linalg.eigh(around.T @ around).eigenvectors.flip(1)[:, : network.config.dimension]
+    network.reduce.weight.copy_(directions.T)
+    network.reduce.bias.copy_(-directions.T @ middle / 2)  # `joined` is of a crop and its mirror image
 
 
 @torch.inference_mode()
