@@ -22,7 +22,8 @@ Why = Literal["no colour in the picture", "too dark", "too small", "unsure", "no
 
 _COLOUR_GROUPS = ("upper_colours", "lower_colours")
 _SURE = 0.65  # below this confidence an answer of two is no answer
-_SURE_OF_MANY = 0.4  # the same for one of several
+_SURE_OF_MANY = 0.6  # the same for one of several
+_SURE_OF_COLOUR = 0.4  # and for one of eleven colours, whose neighbours are hard to tell
 _SECOND = 0.3  # a second colour is said from this confidence on
 _GREY, _DARK = 7.0, 28.0  # of 255: mean difference of the channels, and the brightest tenth of a crop
 
@@ -88,7 +89,7 @@ def _statement(group: Group, logits: NDArray[np.float64], lost: dict[str, Why]) 
     chances = np.exp(logits - logits.max())
     chances /= chances.sum()
     order = np.argsort(-chances, kind="stable")
-    if chances[order[0]] < _SURE_OF_MANY:
+    if chances[order[0]] < (_SURE_OF_COLOUR if group.kind == "any" else _SURE_OF_MANY):
         return _unsure(group)
     more = [k for k in order[1:2] if group.kind == "any" and chances[k] >= _SECOND]
     said = tuple(group.answers[k] for k in (order[0], *more))

@@ -45,6 +45,7 @@ def test_evidence_for_against_and_of_nothing() -> None:
 def test_one_of_several_and_two_colours() -> None:
     assert statement("aid", logits(aid__cane=4.0)).said == ("cane",)
     assert statement("aid", logits(aid__cane=0.5)).unknown == "unsure"
+    assert statement("age_group", logits(age_group__child=0.9)).unknown == "unsure"  # .55 of three
     both = statement("upper_colours", logits(upper_colours__red=5.0, upper_colours__white=4.7))
     assert both.said == ("red", "white")
     one = statement("upper_colours", logits(upper_colours__red=5.0, upper_colours__white=2.0))
