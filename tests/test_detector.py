@@ -175,9 +175,9 @@ def test_another_networks_output_is_refused(detector: Detector) -> None:
     ("size", "fine"),
     [
         ((576, 768), (577, 769)),
-        ((720, 1280), (513, 897)),
-        ((1080, 1920), (513, 897)),
-        ((2160, 3840), (513, 897)),  # a 4K frame costs what a 720p frame costs
+        ((720, 1280), (705, 1281)),
+        ((1080, 1920), (705, 1281)),
+        ((2160, 3840), (705, 1281)),  # a 4K frame costs what a 720p frame costs
         ((288, 384), (577, 769)),  # small cameras are enlarged
         ((240, 320), (481, 641)),  # at most twice
         ((100, 80), None),  # a crop: the first look is as fine
@@ -293,7 +293,7 @@ def test_rows_end_at_the_first_negative_image_and_count_people_only() -> None:
         (0, 2, 0.9, 0.5, 0.5, 0.9, 0.9),
         (-1, 0, 0, 0, 0, 0, 0),
     )
-    unsure, late = (0, 1, 0.29, 0.6, 0.2, 0.8, 0.6), (0, 1, 0.9, 0.6, 0.2, 0.8, 0.6)
+    unsure, late = (0, 1, 0.19, 0.6, 0.2, 0.8, 0.6), (0, 1, 0.9, 0.6, 0.2, 0.8, 0.6)
     fake = rows_fake(person, other, unsure, end, late)
     (found,) = SsdRowsDetector(ROWS, fake, OPTIONS).detect([picture(100, 200)])
     np.testing.assert_allclose(found.boxes, [[20, 20, 60, 60]], rtol=1e-5)
@@ -334,7 +334,7 @@ def test_the_finer_look_finds_who_is_too_small_for_the_first() -> None:
     frame[400:600, 400:600] = resize_bilinear(scene, 200, 200)
     assert len(load_detector(options=DetectorOptions(fine_pixels=0)).detect([frame])[0]) == 0
     (found,) = load_detector().detect([frame])
-    assert iou(found.boxes[:1], person[None].astype(np.float32))[0, 0] > 0.6
+    assert iou(found.boxes[:1], person[None].astype(np.float32))[0, 0] > 0.5
 
 
 # --- all models on real footage
