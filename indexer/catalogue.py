@@ -33,6 +33,8 @@ from reid.errors import (
     storage_errors,
 )
 
+Mode = Literal["create", "write", "read"]
+
 FORMAT_VERSION = 2
 _TABLES = ("meta", "cameras", "clips", "failures", "files", "segments", "tallies")
 
@@ -101,7 +103,7 @@ class Catalogue:
         DamagedError: the file is not intact.
     """
 
-    def __init__(self, archive: ArchiveFiles, mode: Literal["create", "write", "read"] = "read") -> None:
+    def __init__(self, archive: ArchiveFiles, mode: Mode = "read") -> None:
         with storage_errors(archive.catalogue):
             exists = archive.catalogue.exists()
         if mode != "create" and not exists:
@@ -111,18 +113,16 @@ class Catalogue:
         if mode == "create":
             make_folder(archive.home)
         with storage_errors(archive.catalogue):
+            version = _format_version(archive.catalogue, mode) if exists else None
+            if version != FORMAT_VERSION and (version is not None or mode != "create"):
+                raise FormatError(
+                    f"{archive.catalogue}: format version {version}, this release reads {FORMAT_VERSION};"
+                    " use the release that wrote it, or index the footage into a new archive"
+                )
             self._file = KeyValueFile(archive.catalogue, _TABLES, "read" if mode == "read" else "write")
-        with self._file.read() as tables:
-            version = tables["meta"].get("format_version")
-        if version is None and mode == "create":
+        if version is None:
             with self._file.write() as tables:
                 tables["meta"].put("format_version", FORMAT_VERSION)
-        elif version != FORMAT_VERSION:
-            self._file.close()
-            raise FormatError(
-                f"{archive.catalogue}: format version {version}, this release reads {FORMAT_VERSION};"
-                " use the release that wrote it, or index the footage into a new archive"
-            )
 
     def snapshot(self) -> Snapshot:
         """Everything, read in one transaction.
@@ -262,6 +262,14 @@ class Catalogue:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _format_version(path: Path, mode: Mode) -> int | None:
+    """The format of a catalogue, asked of the one table that every format has; None while it is made."""
+    opened = KeyValueFile(path, ("meta",), "write" if mode == "create" else "read")
+    with opened, opened.read() as tables:
+        version: int | None = tables["meta"].get("format_version")
+        return version
 
 
 def _snapshot(tables: Mapping[str, Table]) -> Snapshot:

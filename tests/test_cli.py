@@ -15,6 +15,7 @@ from benchmarks.city.plan import make_plan
 from benchmarks.city.settings import DEMO
 from indexer.catalogue import Catalogue
 from indexer.districts import load_districts
+from indexer.keyvalue import KeyValueFile
 from indexer.settings import Settings
 from indexer.shard.files import ArchiveFiles
 from reid.boxes import iou
@@ -188,6 +189,15 @@ def test_bad_archives(tmp_path: Path, photo: Path) -> None:
         tables["meta"].put("format_version", 7)
     newer = reid("search", photo, "--home", empty)
     assert (newer.exit_code, "format version 7" in newer.stderr) == (3, True)
+    earlier = tmp_path / "earlier"  # the format before camera means lacks a table
+    earlier.mkdir()
+    with KeyValueFile(ArchiveFiles(earlier).catalogue, ("meta", "segments")) as file, file.write() as tables:
+        tables["meta"].put("format_version", 1)
+    before = ArchiveFiles(earlier).catalogue.read_bytes()
+    for arguments in (("search", photo), ("stats",), ("init",)):
+        older = reid(*arguments, "--home", earlier)
+        assert (older.exit_code, "format version 1, this release reads" in older.stderr) == (3, True)
+    assert ArchiveFiles(earlier).catalogue.read_bytes() == before
     garbage = tmp_path / "garbage"
     garbage.mkdir()
     (garbage / "catalogue.lmdb").write_bytes(b"x" * 9000)
