@@ -55,6 +55,9 @@ Home = Annotated[
     typer.Option("--home", help="The archive's folder. [default: $REID_HOME, else ~/reid-archive]"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
+Model = Annotated[str | None, typer.Option(help="An embedder. [default: that of reid.toml]")]
+Person = Annotated[int | None, typer.Option(min=1, help="Which of several people in the photo.")]
+Region = Annotated[str | None, typer.Option(help="Where the person is: x1,y1,x2,y2 in pixels.")]
 District = Annotated[
     list[str] | None,
     typer.Option(
@@ -170,8 +173,8 @@ def search(
     top: Annotated[
         int | None, typer.Option(min=1, max=1000, help="How many sightings. [default: 20]")
     ] = None,
-    person: Annotated[int | None, typer.Option(min=1, help="Which of several people in the photo.")] = None,
-    box: Annotated[str | None, typer.Option(help="Where the person is: x1,y1,x2,y2 in pixels.")] = None,
+    person: Person = None,
+    box: Region = None,
     html: Annotated[Path | None, typer.Option(help="Also write the report as one HTML file.")] = None,
     home: Home = None,
     as_json: Json = False,
@@ -305,9 +308,9 @@ def demo(
 @_command
 def describe(
     photo: Annotated[Path, typer.Argument(help="A photo or crop of the person.")],
-    model: Annotated[str | None, typer.Option(help="An embedder. [default: that of reid.toml]")] = None,
-    person: Annotated[int | None, typer.Option(min=1, help="Which of several people in the photo.")] = None,
-    box: Annotated[str | None, typer.Option(help="Where the person is: x1,y1,x2,y2 in pixels.")] = None,
+    model: Model = None,
+    person: Person = None,
+    box: Region = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -316,8 +319,8 @@ def describe(
 
     import numpy as np
 
-    from reid.description import KOREAN
     from reid.description import describe as described
+    from reid.description import words
     from reid.detector import load_detector
     from reid.embedder import load_embedder
     from reid.images import crop
@@ -344,12 +347,7 @@ def describe(
             "warnings": query.warnings, "statements": [asdict(each) for each in statements],
         })  # fmt: skip
         return
-    rows = []
-    for each in statements:
-        said = each.said or (("unknown", each.unknown) if each.unknown else ("none",))
-        words = [", ".join(said), ", ".join(KOREAN[word] for word in said)]
-        rows.append([each.name.replace("_", " "), KOREAN[each.name], *words, f"{each.confidence:.2f}"])
-    _print_table(["", "", "shown", "", "confidence"], rows)
+    _print_table(["", "", "shown", "", "confidence"], [words(each) for each in statements])
 
 
 @app.command("eval")
@@ -358,7 +356,7 @@ def evaluate(
     folder: Annotated[
         Path, typer.Argument(help="Holds manifest.csv (file,person_id,camera_id[,condition]) and pictures.")
     ],
-    model: Annotated[str | None, typer.Option(help="An embedder. [default: that of reid.toml]")] = None,
+    model: Model = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Fit probabilities on these pictures and keep them in --home.")
     ] = False,

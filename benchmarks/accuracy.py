@@ -2,8 +2,9 @@
 
 All that can be loaded here: the models of the package, peers whose files lie in `../shared/eval/models`, and
 as floors colour histograms and chance. Sets are labelled folders as `reid eval` reads them; without `--set`
-CUHK01 beside the repository and synthetic people nobody was trained on (`--quick`: 100 people of CUHK01).
-The protocol: `reid/evaluation.py`. Detection and tracking: the benchmarks of those names, `--quick`.
+CUHK01 beside the repository and synthetic people nobody was trained on. The protocol: `reid/evaluation.py`.
+Detection and tracking: the benchmarks of those names, `--quick`. With `--quick` the embedders only, on 100
+people of CUHK01.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ _SYNTHETIC_SEED, _SYNTHETIC_PEOPLE, _SYNTHETIC_CAMERAS = 770_007, 150, 4
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this benchmark."""
     parser.add_argument("--set", type=Path, action="append", help="a labelled folder; may be repeated")
-    parser.add_argument("--embedders-only", action="store_true", help="no detection, no tracking")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         rows = [_measure(name, embedder, sets) for name, embedder in embedders.items()]
     _print(rows, list(sets))
     figures: dict[str, Any] = {"embedders": rows}
-    if not options.embedders_only and EVAL.is_dir():
+    if not options.quick and EVAL.is_dir():
         figures |= {"detection": detection.run(True), "tracking": tracking.run(True)}
     return figures
 

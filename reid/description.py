@@ -116,3 +116,11 @@ KOREAN = {
     "unsure": "불확실", "not told by this model": "이 모델은 알려 주지 않음",
 }  # fmt: skip
 """Korean for every name, answer and reason."""
+
+
+def words(statement: Statement) -> list[str]:
+    """A statement for people: name and answers, each in English and Korean, and the confidence."""
+    said = statement.said or (("unknown", statement.unknown) if statement.unknown else ("none",))
+    answers = [", ".join(said), ", ".join(KOREAN[word] for word in said)]
+    name = statement.name
+    return [name.replace("_", " "), KOREAN[name], *answers, f"{statement.confidence:.2f}"]

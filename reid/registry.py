@@ -78,6 +78,16 @@ def _intel_embedder(number: str, bin_sha: str, xml_sha: str) -> ModelSpec:
     )  # fmt: skip
 
 
+def _our_embedder(name: str, builder: str, sha256: str, people: int) -> ModelSpec:
+    return ModelSpec(
+        name=name, task="embed", backend="torch", builder=builder,
+        input_height=128, input_width=64, mean=IMAGENET_MEAN, std=IMAGENET_STD, channels="RGB",
+        files=(ModelFile(f"{name}.safetensors", sha256),),
+        location="package", licence="Apache-2.0", training_data=f"synthetic people only ({people:,} of them)",
+        origin="this project", dimension=256, mirror=True,
+    )  # fmt: skip
+
+
 SPECS: tuple[ModelSpec, ...] = (
     ModelSpec(
         name="pedestrian-ssdlite",
@@ -145,51 +155,17 @@ SPECS: tuple[ModelSpec, ...] = (
         training_data="not published by Intel",
         origin="Intel Open Model Zoo",
     ),
-    ModelSpec(
-        name="people-net-1",
-        task="embed",
-        backend="torch",
-        builder="peoplenet_xs",
-        input_height=128,
-        input_width=64,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        channels="RGB",
-        files=(
-            ModelFile(
-                "people-net-1.safetensors",
-                "c3c3e2bfb8c9017a899c50fc1eaaed117762e9ce9bc74ba32e60ea325d2f0c66",
-            ),
-        ),
-        location="package",
-        licence="Apache-2.0",
-        training_data="synthetic people only (11,800 of them)",
-        origin="this project",
-        dimension=256,
-        mirror=True,
+    _our_embedder(
+        "people-net-1",
+        "peoplenet_xs",
+        "c3c3e2bfb8c9017a899c50fc1eaaed117762e9ce9bc74ba32e60ea325d2f0c66",
+        people=11_800,
     ),
-    ModelSpec(
-        name="people-rnet-c",
-        task="embed",
-        backend="torch",
-        builder="rnet",
-        input_height=128,
-        input_width=64,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        channels="RGB",
-        files=(
-            ModelFile(
-                "people-rnet-c.safetensors",
-                "b39cdde90b2978468c1e3fde7bd7643189f7f20efe6f007263dffb18436df507",
-            ),
-        ),
-        location="package",
-        licence="Apache-2.0",
-        training_data="synthetic people only (3,800 of them)",
-        origin="this project",
-        dimension=256,
-        mirror=True,
+    _our_embedder(
+        "people-rnet-c",
+        "rnet",
+        "b39cdde90b2978468c1e3fde7bd7643189f7f20efe6f007263dffb18436df507",
+        people=3_800,
     ),
     ModelSpec(
         name="osnet-x0.25-msmt17-onnx",

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reid.attributes import BY_NAME, COLUMNS, GROUPS
-from reid.description import KOREAN, Statement, describe
+from reid.description import KOREAN, Statement, describe, words
 from reid.images import Picture
 
 
@@ -66,6 +66,14 @@ def test_what_the_picture_cannot_show_is_unknown() -> None:
 def test_every_word_has_its_korean() -> None:
     words = {group.name for group in GROUPS} | {answer for group in GROUPS for answer in group.answers}
     assert words <= KOREAN.keys()
+
+
+def test_statements_read_in_both_languages() -> None:
+    assert words(Statement("upper_colours", ("red", "white"), 0.52)) == [
+        "upper colours", "상의 색", "red, white", "빨강, 흰색", "0.52"
+    ]  # fmt: skip
+    assert words(Statement("hat", (), 0.9))[2:4] == ["none", "없음"]
+    assert words(Statement("hat", (), 0.0, "unsure"))[2:4] == ["unknown, unsure", "알 수 없음, 불확실"]
 
 
 def test_another_number_of_logits_is_refused() -> None:
