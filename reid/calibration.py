@@ -233,8 +233,8 @@ def _fit(pairs: _Pairs) -> F64:
 
 
 def _rises(weights: F64) -> bool:
-    """Does the ratio rise with the score, from 0 to 1, at any quality? It is linear in both slopes."""
-    corners = ((0, 0), (0, 1), (1, 0), (1, 1))
+    """Does the ratio rise with the score, from -1 to 1, at any quality? Its slope is linear in both."""
+    corners = ((-1, 0), (-1, 1), (1, 0), (1, 1))
     slopes = [weights[1] + 2 * weights[2] * score + weights[4] * quality for score, quality in corners]
     return bool(min(slopes) >= _FLAT)
 
