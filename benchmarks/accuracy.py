@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks import detection, tracking
 from benchmarks.floors import Chance, ColourHistograms
 from benchmarks.footage import EVAL
-from benchmarks.peers import at_hand, peers_folder
+from benchmarks.known_peers import at_hand, peers_folder
 from reid.embedder import load_embedder
 from reid.errors import InputError
 from reid.evaluation import evaluate

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.footage import TruthFrame, sequences
-from benchmarks.peers import at_hand, peers_folder
+from benchmarks.known_peers import at_hand, peers_folder
 from indexer.video import open_clip
 from reid.boxes import Boxes, Detections, iou
 from reid.detector import Detector, DetectorOptions, load_detector

@@ -30,7 +30,7 @@ from rich.table import Table
 
 from benchmarks import seen
 from benchmarks.floors import Chance, ColourHistograms
-from benchmarks.peers import at_hand, peers_folder
+from benchmarks.known_peers import at_hand, peers_folder
 from benchmarks.seen import Truth
 from indexer.video import open_clip
 from reid.boxes import Detections
