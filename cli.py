@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reid.evaluation import Evaluation
     from reid.labelled import Skipped
     from reid.training.session import Watch
+    from search.filters import Near
     from search.query import Box, Query
     from search.sightings import SearchResult
 
@@ -46,9 +47,11 @@ app = typer.Typer(
     help="Find missing people in archived CCTV footage from a single photo.",
 )  # fmt: skip
 models_app = typer.Typer(no_args_is_help=True, help="The models this archive can use.")
+codebook_app = typer.Typer(no_args_is_help=True, help="The codes of large archives.")
 cameras_app = typer.Typer(no_args_is_help=True, help="The cameras of this archive.")
 app.add_typer(models_app, name="models")
 app.add_typer(cameras_app, name="cameras")
+app.add_typer(codebook_app, name="codebook")
 
 Home = Annotated[
     Path | None,
@@ -175,6 +178,18 @@ def search(
     ] = None,
     person: Person = None,
     box: Region = None,
+    near: Annotated[
+        str | None, typer.Option(help="Only cameras around this point: lat,lon, e.g. 37.5145,127.1059.")
+    ] = None,
+    within: Annotated[float, typer.Option(min=0.01, help="How far around it, kilometres.")] = 2.0,
+    upper: Annotated[
+        list[str] | None,
+        typer.Option(help="Only people whose upper clothes may be of this colour (red, 빨강 ...); repeats."),
+    ] = None,
+    lower: Annotated[list[str] | None, typer.Option(help="The same for the lower clothes.")] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare every vector, however long that takes.")
+    ] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the report as one HTML file.")] = None,
     home: Home = None,
     as_json: Json = False,
@@ -188,7 +203,8 @@ def search(
         _check_target(html)
     result = _search(
         archive, settings, districts, photo=photo, names=district, cameras=camera, since=since, until=until,
-        top=top, person=person, box=box,
+        top=top, person=person, box=box, near=_parse_near(near, within) if near is not None else None,
+        upper=upper, lower=lower, exact=exact,
     )  # fmt: skip
     if html:
         _write_report(html, result, districts)
@@ -256,6 +272,167 @@ def doctor(
     else:
         _print_table(["check", "state", "detail"], [[c.name, c.state, c.detail] for c in checks])
     return 3 if any(check.state == "failed" for check in checks) else 0
+
+
+@app.command()
+@_command
+def verify(
+    home: Home = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read everything: each checksum, each record, each vector.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Verify the sealed segments; damaged ones go into quarantine, where no search looks, and says so."""
+    from dataclasses import asdict
+
+    from indexer.verification import verify as verified
+
+    with _shown_progress("verifying") as progress:
+        found = verified(_archive(home), deep, progress)
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        for segment, shard, reason in found.damaged:
+            typer.echo(f"damaged: {segment} of {shard}: {reason}")
+        for path in found.clips:
+            typer.echo(f"index again: {path}")
+        for segment in found.restored:
+            typer.echo(f"sound again: {segment}")
+        if found.codebook:
+            typer.echo(f"codebook: {found.codebook}")
+        typer.echo(
+            f"{found.segments} segments, {len(found.damaged)} damaged"
+            f" ({'every checksum' if deep else 'manifests and lengths; --deep compares all'})"
+        )
+    return 1 if found.damaged or found.codebook else 0
+
+
+@app.command("compact")
+@_command
+def compaction(home: Home = None, as_json: Json = False) -> int:
+    """Merge the segments of each district and day into one, with codes once there is a codebook."""
+    from dataclasses import asdict
+
+    from indexer.compaction import compact
+
+    with _shown_progress("merging days") as progress:
+        done = compact(_archive(home), progress)
+    if as_json:
+        _print_json(asdict(done))
+    else:
+        for shard, reason in done.failed:
+            typer.echo(f"failed: {shard}: {reason}; see: reid verify --deep")
+        typer.echo(
+            f"{len(done.days)} days written anew from {done.merged} segments; {done.segments} segments now"
+        )
+    return 1 if done.failed else 0
+
+
+@app.command()
+@_command
+def erase(
+    district: Annotated[str | None, typer.Option("--district", "-d", help="Of this district.")] = None,
+    camera: Annotated[
+        list[str] | None, typer.Option("--camera", "-c", help="Only before this camera; repeats.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="From then on, e.g. 2025-02-18T12:30.")] = None,
+    until: Annotated[str | None, typer.Option(help="Until then; a date means its end.")] = None,
+    day: Annotated[str | None, typer.Option(help="One day, e.g. 2025-02-18.")] = None,
+    tracklet: Annotated[str | None, typer.Option(help="One tracklet, by the id of its sighting.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Erase a day, expired days (--until), a time before a camera, or one tracklet; prints the proof."""
+    from dataclasses import asdict
+
+    from indexer.erasure import erase_time, erase_tracklet
+    from indexer.times import milliseconds, parse_local
+
+    archive = _archive(home)
+    if (tracklet is None) == (district is None):
+        raise InputError("expected --tracklet ID, or --district with --day, or --since and --until")
+    if tracklet is not None and (camera or since or until or day):
+        raise InputError("--tracklet names one tracklet; leave the other options out")
+    if not yes and not typer.confirm("What is erased cannot be brought back. Erase?", err=True):
+        raise InputError("nothing was erased; confirm, or give --yes")
+    with _shown_progress("erasing") as progress:
+        if tracklet is not None:
+            done = erase_tracklet(archive, tracklet, progress)
+        else:
+            if (day is None) == (until is None):
+                raise InputError("expected --day, or --until (with --since, or all before it)")
+            if day is not None:
+                since, until = day, day
+            begin = milliseconds(parse_local(since)) if since else 0
+            end = milliseconds(parse_local(until or "", until=True))
+            names = _settings(archive)[1]
+            done = erase_time(archive, names.find(district or "").slug, begin, end, camera or (), progress)
+    if as_json:
+        _print_json({**asdict(done), "proof": done.proof})
+    else:
+        typer.echo(done.proof)
+        for segment in done.unreadable:
+            typer.echo(f"segment {segment} could not be read and went as a whole; index its clips again")
+    return 1 if done.unreadable else 0
+
+
+@codebook_app.command("train")
+@_command
+def codebook_train(
+    home: Home = None,
+    rows: Annotated[int | None, typer.Option(min=1000, help="Vectors to sample.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train the codebook by which large archives are scanned, on a sample of this one."""
+    from indexer.codebooks import SAMPLE, train_codebook
+
+    with _shown_progress("sampling") as progress:
+        codebook, sampled = train_codebook(_archive(home), rows or SAMPLE, progress=progress)
+    figures = {
+        "codebook": codebook.name, "model": codebook.model, "sampled": sampled,
+        "distortion": round(codebook.distortion, 4),
+    }  # fmt: skip
+    if as_json:
+        _print_json(figures)
+        return
+    _say(f"codebook {codebook.name} trained on {sampled:,} vectors; code the archive with: reid compact")
+
+
+@codebook_app.command("check")
+@_command
+def codebook_check(home: Home = None, as_json: Json = False) -> int:
+    """Tell whether the codebook in use still fits what is in the archive."""
+    from indexer.codebooks import check_codebook
+
+    codebook, fit = check_codebook(_archive(home))
+    if as_json:
+        _print_json({
+            "codebook": codebook.name, "distortion": round(fit.distortion, 4),
+            "distortion_at_training": round(fit.trained, 4), "fits": fit.fits,
+        })  # fmt: skip
+    else:
+        verdict = "fits" if fit.fits else "no longer fits; train another with: reid codebook train"
+        typer.echo(
+            f"codebook {codebook.name} {verdict} (distortion {fit.distortion:.4f}, at training"
+            f" {fit.trained:.4f})"
+        )
+    return 0 if fit.fits else 1
+
+
+@app.command()
+@_command
+def migrate(home: Home = None, as_json: Json = False) -> None:
+    """Bring an archive of an earlier format up to date; its footage need not be indexed again."""
+    from indexer.migrations import migrate as migrated
+
+    with _shown_progress("rewriting segments") as progress:
+        steps = migrated(_archive(home), progress)
+    if as_json:
+        _print_json({"steps": list(steps)})
+    else:
+        typer.echo("\n".join(steps) if steps else "up to date already")
 
 
 @app.command()
@@ -589,12 +766,18 @@ def _search(
     top: int | None = None,
     person: int | None = None,
     box: str | None = None,
+    near: Near | None = None,
+    upper: list[str] | None = None,
+    lower: list[str] | None = None,
+    exact: bool = False,
 ) -> SearchResult:
     from indexer.cameras import check_camera_id
     from indexer.catalogue import Catalogue
+    from indexer.clothes import parse_colours
     from indexer.times import milliseconds, parse_local
     from reid.detector import load_detector
     from reid.embedder import load_embedder
+    from search.engine import Engine
     from search.filters import Filters, default_districts
     from search.query import read_query
     from search.sightings import find_sightings
@@ -607,13 +790,17 @@ def _search(
         tuple(dict.fromkeys(check_camera_id(camera) for camera in cameras or ())),
         milliseconds(parse_local(since)) if since is not None else None,
         milliseconds(parse_local(until, until=True)) if until is not None else None,
+        near,
+        parse_colours(upper or ()),
+        parse_colours(lower or ()),
     )
     region = _parse_box(box) if box is not None else None
     embedder = load_embedder(settings.embedder, archive.models)
     query: Query = read_query(
         photo, load_detector(settings.detector, archive.models), embedder, person, region
     )
-    return find_sightings(archive, query, embedder.spec, filters, top or settings.top)
+    with Engine(archive, embedder.spec) as engine:
+        return find_sightings(engine, query, filters, top or settings.top, exact)
 
 
 def _check_target(html: Path) -> None:
@@ -632,6 +819,16 @@ def _parse_box(text: str) -> Box:
     except ValueError:
         raise InputError(f"--box {text!r}: expected four numbers x1,y1,x2,y2, e.g. 120,40,260,410") from None
     return x1, y1, x2, y2
+
+
+def _parse_near(text: str, kilometres: float) -> Near:
+    from search.filters import Near
+
+    try:
+        latitude, longitude = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--near {text!r}: expected latitude,longitude, e.g. 37.5145,127.1059") from None
+    return Near(latitude, longitude, kilometres * 1000)
 
 
 def _print_result(result: SearchResult, table: Districts) -> None:

@@ -33,6 +33,7 @@ from reid.detector import load_detector
 from reid.embedder import load_embedder
 from reid.images import Picture, crop, encode_jpeg
 from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER
+from search.engine import Engine
 from search.filters import Filters
 from search.query import read_query
 from search.sightings import Sighting, find_sightings
@@ -109,7 +110,8 @@ def _search_one(
     begun = time.perf_counter()
     query = read_query(path, pipeline.detector, pipeline.embedder)
     asked = time.perf_counter()
-    result = find_sightings(archive, query, pipeline.embedder.spec, Filters(("songpa",)), 1000)
+    with Engine(archive, pipeline.embedder.spec) as engine:
+        result = find_sightings(engine, query, Filters(("songpa",)), 1000)
     ended = time.perf_counter()
     with open_clip(sequence.clip) as clip:
         rate = clip.average_rate

@@ -30,14 +30,15 @@ from indexer.districts import Districts, load_districts
 from indexer.indexing import IndexReport, index_clips
 from indexer.pipeline import Pipeline, PipelineOptions
 from indexer.progress import shown_progress
+from indexer.rewriting import open_entry
 from indexer.settings import Settings, load_settings
 from indexer.shard.files import ArchiveFiles
-from indexer.shard.reader import Segment
 from reid.detector import load_detector
 from reid.embedder import load_embedder
 from reid.errors import InputError
 from search.demo.files import CityFiles, clip_name
 from search.demo.truth import MissingTruth, PassageTruth, Truth, read_truth
+from search.engine import Engine
 from search.filters import Filters, default_districts
 from search.query import read_query
 from search.sightings import SearchResult, find_sightings
@@ -164,8 +165,8 @@ def whom_tracklets_show(
     with Catalogue(archive) as catalogue:
         entries = catalogue.snapshot().segments
     for entry in entries:
-        segment = Segment.open(archive.segment(entry.district, entry.day, entry.segment).folder, entry.seal)
-        for record, _ in segment.read(sorted({int(each) for each in segment.columns.tracklet})):
+        segment = open_entry(archive, entry)
+        for record, _ in segment.read(range(entry.tracklets)):
             person = truth.person_in(record)
             shows[record.id] = person
             if person is not None:
@@ -181,7 +182,8 @@ def _search(photo: Path, indexed: Indexed) -> tuple[SearchResult, float]:
     with Catalogue(indexed.archive) as catalogue:
         holding = {district for district, _ in catalogue.snapshot().cameras}
     filters = Filters(default_districts(_settings(indexed.archive)[1], holding))
-    result = find_sightings(indexed.archive, query, pipeline.embedder.spec, filters, found.MOST)
+    with Engine(indexed.archive, pipeline.embedder.spec) as engine:
+        result = find_sightings(engine, query, filters, found.MOST)
     return result, (time.perf_counter() - begun) * 1000
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -35,34 +36,91 @@ from reid.errors import (
 
 Mode = Literal["create", "write", "read"]
 
-FORMAT_VERSION = 2
-_TABLES = ("meta", "cameras", "clips", "failures", "files", "segments", "tallies")
+FORMAT_VERSION = 3
+TABLES = ("meta", "cameras", "clips", "failures", "files", "segments", "tallies", "erasures")
 
 
 @dataclass(frozen=True)
 class SegmentEntry:
-    """What the catalogue knows of a sealed segment without opening it; `seal` is its manifest's sha256."""
+    """What the catalogue knows of a sealed segment without opening it.
+
+    Attributes:
+        seal: sha256 of its manifest.
+        quarantined: why it must not be searched; None for a sound one.
+        (others): as in its manifest; `bytes` of all its files.
+    """
 
     segment: str
     district: str
     day: str
     cameras: tuple[str, ...]
+    rows_by_camera: tuple[int, ...]
+    clips: tuple[str, ...]
     start_ms: int
     end_ms: int
     tracklets: int
     vectors: int
     bytes: int
+    codebook: str | None
     seal: str
+    quarantined: str | None = None
 
     @classmethod
     def of(cls, manifest: Manifest) -> SegmentEntry:
         """The entry of a segment just sealed."""
         return cls(
-            manifest.segment, manifest.district, manifest.day, manifest.cameras, manifest.start_ms,
-            manifest.end_ms, manifest.tracklets, manifest.vectors,
-            sum(seal.bytes for seal in manifest.files.values()),
+            manifest.segment, manifest.district, manifest.day, manifest.cameras, manifest.rows_by_camera,
+            manifest.clips, manifest.start_ms, manifest.end_ms, manifest.tracklets, manifest.vectors,
+            sum(seal.bytes for seal in manifest.files.values()), manifest.codebook,
             hashlib.sha256(manifest.to_bytes()).hexdigest(),
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A segment just sealed.
+
+    Attributes:
+        manifest: its own.
+        people: the different people it shows, by camera id.
+    """
+
+    manifest: Manifest
+    people: Mapping[str, Tally]
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What was erased, and the proof of it. Nothing of that time and place comes into the archive again.
+
+    Attributes:
+        district: slug. cameras: ids; empty for all of the district.
+        since_ms, until_ms: milliseconds since 1970 UTC, half-open; a tracklet goes when any part of it lies
+            inside.
+        tracklet: the id of the one tracklet that went; None for all of that time.
+        at_ms: when, in the same unit.
+        tracklets, vectors: how many went.
+        removed: sha256 of the manifests of the segments that are gone; `replaced`: of those that took the
+            place of some, without what was erased.
+    """
+
+    district: str
+    cameras: tuple[str, ...]
+    since_ms: int
+    until_ms: int
+    tracklet: str | None
+    at_ms: int
+    tracklets: int
+    vectors: int
+    removed: tuple[str, ...]
+    replaced: tuple[str, ...]
+
+    def covers(self, camera: str, tracklet: str, start_ms: int, end_ms: int) -> bool:
+        """Is this tracklet of the district among what was erased?"""
+        if self.tracklet is not None:
+            return tracklet == self.tracklet
+        here = not self.cameras or camera in self.cameras
+        return here and start_ms < self.until_ms and end_ms >= self.since_ms
 
 
 @dataclass(frozen=True)
@@ -70,24 +128,39 @@ class Snapshot:
     """All of the catalogue at one moment; later changes do not reach it.
 
     Attributes:
+        version: grows with every change.
         embedder: sha256 of the model all vectors were made by; None while nothing is indexed.
+        codebook: name of the codebook in use; None without one.
         cameras: by (district, camera id).
         clips: indexed clips, oldest first.
         failures: clips that could not be indexed.
         segments: sealed segments, oldest first.
         tallies: by (district, camera id), the different people whose vectors make the camera's mean.
+        erasures: what was erased, oldest first.
     """
 
+    version: int
     embedder: str | None
+    codebook: str | None
     cameras: Mapping[tuple[str, str], Camera]
     clips: tuple[ClipDone, ...]
     failures: tuple[ClipFailed, ...]
     segments: tuple[SegmentEntry, ...]
     tallies: Mapping[tuple[str, str], Tally]
+    erasures: tuple[Erasure, ...]
 
     def camera_means(self, dimension: int) -> CameraMeans:
         """Each camera's mean vector, for vectors of this dimension."""
         return CameraMeans(self.tallies, dimension)
+
+    @cached_property
+    def segments_of(self) -> Mapping[str, tuple[SegmentEntry, ...]]:
+        """The segments that hold a clip's tracklets, by the clip's sha256."""
+        found: dict[str, tuple[SegmentEntry, ...]] = {}
+        for entry in self.segments:
+            for clip in entry.clips:
+                found[clip] = (*found.get(clip, ()), entry)
+        return found
 
 
 class Catalogue:
@@ -117,12 +190,17 @@ class Catalogue:
             if version != FORMAT_VERSION and (version is not None or mode != "create"):
                 raise FormatError(
                     f"{archive.catalogue}: format version {version}, this release reads {FORMAT_VERSION};"
-                    " use the release that wrote it, or index the footage into a new archive"
+                    f" {_advice(version)}"
                 )
-            self._file = KeyValueFile(archive.catalogue, _TABLES, "read" if mode == "read" else "write")
+            self._file = KeyValueFile(archive.catalogue, TABLES, "read" if mode == "read" else "write")
         if version is None:
             with self._file.write() as tables:
                 tables["meta"].put("format_version", FORMAT_VERSION)
+
+    @property
+    def version(self) -> int:
+        """Grows with every change; cheap to ask."""
+        return self._file.version
 
     def snapshot(self) -> Snapshot:
         """Everything, read in one transaction.
@@ -130,8 +208,9 @@ class Catalogue:
         Raises:
             DamagedError: a value is not what was stored.
         """
+        version = self.version  # before the reading: too old makes a reader look again, too new would not
         with self._telling_damage(), self._file.read() as tables:
-            return _snapshot(tables)
+            return _snapshot(tables, version)
 
     @contextmanager
     def _telling_damage(self) -> Iterator[None]:
@@ -203,32 +282,64 @@ class Catalogue:
             )
 
     def record_done(
-        self, clip: ClipDone, fingerprint: Fingerprint, camera: Camera,
-        segments: Iterable[tuple[Manifest, Tally]],
+        self, clip: ClipDone, fingerprint: Fingerprint, camera: Camera, sealed: Iterable[Sealed],
+        gone: Iterable[str] = (), lost: tuple[Iterable[str], Collection[str]] = ((), ()),
     ) -> None:  # fmt: skip
         """Mark a clip done and make its segments part of the archive, in one transaction.
 
-        What the archive held of the same clip, or of an earlier state of the same file (same place and
-        start), leaves in that transaction; the folders go when the next run begins.
+        What the ledger holds of an earlier state of the same file (same place and start) leaves in that
+        transaction.
+
+        Args:
+            sealed: segments to take in: the clip's, and those that take the place of others.
+            gone: segments that leave; their folders are the caller's to delete afterwards.
+            lost: segments that cannot be read, and the clips that are no longer to be looked for in them.
         """
         path_key = _path_key(Path(clip.path))
         with self._file.write() as tables:
-            known = tables["files"].get(path_key)
-            _forget(tables, tables["clips"].get(clip.sha256))
-            earlier = known and tables["clips"].get(known["sha256"])
-            same = ("district", "camera", "start_ms")
-            if earlier and all(earlier[name] == getattr(clip, name) for name in same):
-                _forget(tables, earlier)
+            earlier = _earlier_state(tables, clip)
+            if earlier:
+                tables["clips"].delete(earlier["sha256"])
             tables["meta"].put("embedder", clip.embedder)
-            for manifest, people in segments:
-                tables["segments"].put(manifest.segment, asdict(SegmentEntry.of(manifest)))
-                tables["tallies"].put(manifest.segment, _pack_tally(camera, people))
+            _swap(tables, gone, sealed)
+            for segment in lost[0]:
+                _give_up(tables, segment, lost[1])
             key = f"{camera.district}/{camera.id}"
             if tables["cameras"].get(key) is None:
                 tables["cameras"].put(key, asdict(camera))
             tables["clips"].put(clip.sha256, clip.pack())
             tables["files"].put(path_key, {**asdict(fingerprint), "sha256": clip.sha256})
             tables["failures"].delete(path_key)
+
+    def superseded(self, clip: ClipDone) -> tuple[str, ...]:
+        """sha256 of the clips whose tracklets leave when `clip` is recorded: itself as it was indexed before,
+        and an earlier state of the same file.
+        """
+        with self._file.read() as tables:
+            earlier = _earlier_state(tables, clip)
+            own = tables["clips"].get(clip.sha256)
+        return tuple(each["sha256"] for each in (own, earlier) if each)
+
+    def swap(self, gone: Iterable[str], sealed: Iterable[Sealed], erasure: Erasure | None = None) -> None:
+        """Put sealed segments in the place of others, in one transaction; note an erasure with it."""
+        with self._file.write() as tables:
+            _swap(tables, gone, sealed)
+            if erasure:
+                key = hashlib.sha256(repr(erasure).encode()).hexdigest()[:16]
+                tables["erasures"].put(f"{erasure.at_ms:013d}-{key}", asdict(erasure))
+
+    def quarantine(self, reasons: Mapping[str, str | None]) -> None:
+        """Take segments out of every search, by name with the reason; None lets one in again."""
+        with self._file.write() as tables:
+            for segment, reason in reasons.items():
+                value = tables["segments"].get(segment)
+                if value is not None:
+                    tables["segments"].put(segment, {**value, "quarantined": reason})
+
+    def use_codebook(self, name: str) -> None:
+        """Segments sealed from now on are coded by this codebook."""
+        with self._file.write() as tables:
+            tables["meta"].put("codebook", name)
 
     def record_seen(self, path: Path, fingerprint: Fingerprint, sha256: str) -> None:
         """Remember that this file is a clip that was indexed before."""
@@ -272,35 +383,56 @@ def _format_version(path: Path, mode: Mode) -> int | None:
         return version
 
 
-def _snapshot(tables: Mapping[str, Table]) -> Snapshot:
+def _advice(version: object) -> str:
+    if isinstance(version, int) and version < FORMAT_VERSION:
+        return "bring the archive up to date with: reid migrate"
+    return "use the release that wrote it, or index the footage into a new archive"
+
+
+def _snapshot(tables: Mapping[str, Table], version: int) -> Snapshot:
     cameras = [checked_row(Camera(**value)) for value in tables["cameras"].values()]
     clips = [unpack_done(value) for value in tables["clips"].values()]
-    segments = [
-        checked_row(SegmentEntry(**{**value, "cameras": tuple(value["cameras"])}))
-        for value in tables["segments"].values()
-    ]
+    segments = [checked_row(_unpack_entry(value)) for value in tables["segments"].values()]
     tallies: dict[tuple[str, str], Tally] = {}
     for value in tables["tallies"].values():
-        key, people = _unpack_tally(value)
-        tallies[key] = tallies[key] + people if key in tallies else people
+        for key, people in _unpack_tallies(value):
+            tallies[key] = tallies[key] + people if key in tallies else people
     return Snapshot(
+        version=version,
         embedder=tables["meta"].get("embedder"),
+        codebook=tables["meta"].get("codebook"),
         cameras={(camera.district, camera.id): camera for camera in cameras},
         clips=tuple(sorted(clips, key=lambda clip: (clip.start_ms, clip.sha256))),
         failures=tuple(unpack_failed(value) for value in tables["failures"].values()),
         segments=tuple(sorted(segments, key=lambda entry: (entry.start_ms, entry.segment))),
         tallies=tallies,
+        erasures=tuple(_unpack_erasure(value) for value in tables["erasures"].values()),
     )
 
 
-def _pack_tally(camera: Camera, people: Tally) -> dict[str, Any]:
-    total = people.total.astype(np.float32).tobytes()
-    return {"district": camera.district, "camera": camera.id, "count": people.count, "total": total}
+def _unpack_entry(value: Mapping[str, Any]) -> SegmentEntry:
+    lists = {name: tuple(value[name]) for name in ("cameras", "rows_by_camera", "clips")}
+    return SegmentEntry(**{**value, **lists})
 
 
-def _unpack_tally(value: Mapping[str, Any]) -> tuple[tuple[str, str], Tally]:
-    people = Tally(int(value["count"]), np.frombuffer(value["total"], np.float32).astype(np.float64))
-    return (value["district"], value["camera"]), people
+def _unpack_erasure(value: Mapping[str, Any]) -> Erasure:
+    lists = {name: tuple(value[name]) for name in ("cameras", "removed", "replaced")}
+    return checked_row(Erasure(**{**value, **lists}))
+
+
+def pack_tallies(district: str, people: Mapping[str, Tally]) -> list[dict[str, Any]]:
+    """The value of the table `tallies`: the different people of a segment, by camera."""
+    return [
+        {"district": district, "camera": camera, "count": each.count,
+         "total": each.total.astype(np.float32).tobytes()}
+        for camera, each in sorted(people.items())
+    ]  # fmt: skip
+
+
+def _unpack_tallies(values: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str], Tally]]:
+    for value in values:
+        people = Tally(int(value["count"]), np.frombuffer(value["total"], np.float32).astype(np.float64))
+        yield (value["district"], value["camera"]), people
 
 
 def _path_key(path: Path) -> str:
@@ -308,13 +440,35 @@ def _path_key(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()
 
 
-def _forget(tables: Mapping[str, Table], clip: Mapping[str, Any] | None) -> None:
-    """Take a clip and its segments out of the tables."""
-    if clip:
-        for segment in clip["segments"]:
-            tables["segments"].delete(segment)
-            tables["tallies"].delete(segment)
-        tables["clips"].delete(clip["sha256"])
+def _earlier_state(tables: Mapping[str, Table], clip: ClipDone) -> Mapping[str, Any] | None:
+    """The ledger's row of what lay under the clip's path before, if it was another state of the same clip."""
+    known = tables["files"].get(_path_key(Path(clip.path)))
+    earlier: Mapping[str, Any] | None = known and tables["clips"].get(known["sha256"])
+    same = ("district", "camera", "start_ms")
+    if earlier and earlier["sha256"] != clip.sha256:
+        return earlier if all(earlier[name] == getattr(clip, name) for name in same) else None
+    return None
+
+
+def _swap(tables: Mapping[str, Table], gone: Iterable[str], sealed: Iterable[Sealed]) -> None:
+    for segment in gone:
+        tables["segments"].delete(segment)
+        tables["tallies"].delete(segment)
+    for each in sealed:
+        manifest = each.manifest
+        tables["segments"].put(manifest.segment, asdict(SegmentEntry.of(manifest)))
+        tables["tallies"].put(manifest.segment, pack_tallies(manifest.district, each.people))
+
+
+def _give_up(tables: Mapping[str, Table], segment: str, clips: Collection[str]) -> None:
+    """A segment that cannot be read no longer answers for these clips."""
+    value: dict[str, Any] = tables["segments"].get(segment) or {"clips": ()}
+    left = [clip for clip in value["clips"] if clip not in clips]
+    if left:
+        reason = "damaged, and some of its clips were indexed again; index the others too"
+        tables["segments"].put(segment, {**value, "clips": left, "quarantined": reason})
+    else:
+        _swap(tables, [segment], [])
 
 
 @contextmanager

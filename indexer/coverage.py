@@ -1,25 +1,31 @@
 """Which camera-time of an asked window was searched, and why the rest was not.
 
-Owns the reasons. A camera's time counts as searched only where an indexed clip covers it and its
-segments could be read.
+Owns the reasons. A camera's time counts as searched only where an indexed clip covers it, its segments could
+be read and nothing of it was erased.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from indexer.catalogue import Snapshot
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.catalogue import Erasure, Snapshot
 from indexer.ledger import ClipDone
 
 NO_FOOTAGE = "no footage"
 FAILED_CLIP = "failed clip"
 DAMAGED_SEGMENT = "damaged segment"
+ERASED = "erased"
 NO_CAMERA = "no camera in district"
 UNKNOWN_CAMERA = "unknown camera"
+UNPLACED = "camera without a place"
 
 _MS_PER_HOUR = 3_600_000
+_NEVER = 1 << 62
 
 Interval = tuple[int, int]
 """Start and end, milliseconds since 1970 UTC."""
@@ -61,60 +67,102 @@ class Coverage:
     missing: tuple[Missing, ...]
 
 
-def measure_coverage(
-    snapshot: Snapshot,
-    districts: Collection[str],
-    cameras: Collection[str],
-    since_ms: int | None,
-    until_ms: int | None,
-    now_ms: int,
-    damaged: Collection[str] = (),
-) -> Coverage:
-    """The coverage of a window.
+class Footage:
+    """The camera-time of an archive, sorted once and measured often.
 
     Args:
         snapshot: the catalogue.
-        districts: slugs asked.
-        cameras: camera ids asked; empty: all of these districts.
-        since_ms, until_ms: the window, milliseconds since 1970 UTC. With neither it is that of the footage;
-            `since_ms` alone asks until now, `until_ms` alone from where the footage begins.
-        now_ms: the present, in the same unit.
-        damaged: names of segments that could not be read.
+        damaged: names of segments that could not be read, besides those in quarantine.
     """
-    asked = {key for key in snapshot.cameras if key[0] in districts and (not cameras or key[1] in cameras)}
-    clips: dict[tuple[str, str], list[ClipDone]] = defaultdict(list)
-    for clip in snapshot.clips:
-        if (clip.district, clip.camera) in asked:
+
+    def __init__(self, snapshot: Snapshot, damaged: Collection[str] = ()) -> None:
+        self._snapshot = snapshot
+        unreadable = {
+            clip for entry in snapshot.segments if entry.quarantined or entry.segment in damaged
+            for clip in entry.clips
+        }  # fmt: skip
+        clips: dict[tuple[str, str], list[ClipDone]] = defaultdict(list)
+        for clip in snapshot.clips:
             clips[clip.district, clip.camera].append(clip)
-    every = [clip for group in clips.values() for clip in group]
-    begin = min((c.start_ms for c in every), default=now_ms)
-    since = min(begin, now_ms if until_ms is None else until_ms) if since_ms is None else since_ms
-    end = max((c.end_ms for c in every), default=since) if since_ms is None else now_ms
-    until = max(end, since) if until_ms is None else until_ms
-    window = max(until - since, 0)
+        self._keys = sorted(snapshot.cameras.keys() | clips.keys())
+        searched: list[list[Interval]] = []
+        readable: list[list[Interval]] = []
+        whole: list[list[Interval]] = []
+        for key in self._keys:
+            erased = _union(_erased_at(key, snapshot.erasures))
+            spans = _union(span for clip in clips[key] for span in clip.spans)
+            good = spans
+            if any(clip.sha256 in unreadable for clip in clips[key]):
+                good = _union(s for clip in clips[key] if clip.sha256 not in unreadable for s in clip.spans)
+            whole.append(spans)
+            readable.append(_without(spans, erased))
+            searched.append(_without(good, erased))
+        self._searched, self._readable, self._whole = _Spans(searched), _Spans(readable), _Spans(whole)
+        every = [[clip.start_ms for clip in clips[key]] for key in self._keys]
+        self._begin = np.array([min(each, default=_NEVER) for each in every])
+        self._end = np.array([max((clip.end_ms for clip in clips[key]), default=-1) for key in self._keys])
 
-    searched, unreadable, no_footage = 0, 0, 0
-    unreadable_at, no_footage_at = [], []
-    for key in sorted(asked):
-        good = _length(_union(_spans(clips[key], set(damaged), False), since, until))
-        whole = _length(_union(_spans(clips[key], set(damaged), True), since, until))
-        searched += good
-        if whole > good:
-            unreadable += whole - good
-            unreadable_at.append("/".join(key))
-        if window > whole:
-            no_footage += window - whole
-            no_footage_at.append("/".join(key))
+    def measure(
+        self, districts: Collection[str], cameras: Collection[str], since_ms: int | None,
+        until_ms: int | None, now_ms: int, keys: Collection[tuple[str, str]] | None = None,
+    ) -> Coverage:  # fmt: skip
+        """The coverage of a window.
 
-    missing = []
-    if no_footage:
-        missing.append(Missing(NO_FOOTAGE, no_footage / _MS_PER_HOUR, tuple(no_footage_at)))
-    if unreadable:
-        missing.append(Missing(DAMAGED_SEGMENT, unreadable / _MS_PER_HOUR, tuple(unreadable_at)))
-    missing += _unmeasurable(snapshot, districts, cameras, until_ms)
-    return Coverage(
-        since, until, len(asked), len(asked) * window / _MS_PER_HOUR, searched / _MS_PER_HOUR, tuple(missing)
-    )
+        Args:
+            districts: slugs asked.
+            cameras: camera ids asked; empty: all of these districts.
+            since_ms, until_ms: the window, milliseconds since 1970 UTC. With neither it is that of the
+                footage; `since_ms` alone asks until now, `until_ms` alone from where the footage begins.
+            now_ms: the present, in the same unit.
+            keys: (district, camera id) asked, if more than districts and ids decides.
+        """
+        if keys is None:
+            keys = {key for key in self._keys if key[0] in districts and (not cameras or key[1] in cameras)}
+        asked = np.array([key in keys for key in self._keys], bool)
+        begin = int(self._begin[asked].min(initial=_NEVER))
+        begin = now_ms if begin == _NEVER else begin
+        since = min(begin, now_ms if until_ms is None else until_ms) if since_ms is None else since_ms
+        last = int(self._end[asked].max(initial=-1))
+        end = (last if last >= 0 else since) if since_ms is None else now_ms
+        until = max(end, since) if until_ms is None else until_ms
+        window = max(until - since, 0)
+        searched, readable, whole = (
+            np.where(asked, spans.inside(since, until, len(self._keys)), 0)
+            for spans in (self._searched, self._readable, self._whole)
+        )
+        amounts = (
+            (NO_FOOTAGE, np.where(asked, window - whole, 0)),
+            (DAMAGED_SEGMENT, readable - searched),
+            (ERASED, whole - readable),
+        )
+        missing = [
+            Missing(
+                reason, float(amount.sum()) / _MS_PER_HOUR,
+                tuple("/".join(self._keys[k]) for k in np.flatnonzero(amount)),
+            )
+            for reason, amount in amounts
+            if amount.any()
+        ]  # fmt: skip
+        missing += _unmeasurable(self._snapshot, districts, cameras, until_ms)
+        count = int(asked.sum())
+        return Coverage(
+            since, until, count, count * window / _MS_PER_HOUR, float(searched.sum()) / _MS_PER_HOUR,
+            tuple(missing),
+        )  # fmt: skip
+
+
+class _Spans:
+    """The disjoint spans of many cameras in three arrays."""
+
+    def __init__(self, spans: Sequence[Sequence[Interval]]) -> None:
+        flat = np.array([span for each in spans for span in each], np.int64).reshape(-1, 2)
+        self._start, self._end = flat[:, 0], flat[:, 1]
+        self._camera = np.repeat(np.arange(len(spans)), [len(each) for each in spans])
+
+    def inside(self, since: int, until: int, cameras: int) -> NDArray[np.float64]:
+        """(cameras,) milliseconds of each camera's spans inside the window."""
+        lengths = np.minimum(self._end, until) - np.maximum(self._start, since)
+        return np.bincount(self._camera, np.maximum(lengths, 0), cameras).astype(np.float64)
 
 
 def _unmeasurable(
@@ -135,27 +183,35 @@ def _unmeasurable(
     return [Missing(reason, None, where) for reason, where in rows if where]
 
 
-def _spans(clips: Iterable[ClipDone], damaged: set[str], even_damaged: bool) -> list[Interval]:
+def _erased_at(key: tuple[str, str], erasures: Iterable[Erasure]) -> list[Interval]:
+    district, camera = key
     return [
-        span
-        for clip in clips
-        if even_damaged or not damaged.intersection(clip.segments)
-        for span in clip.spans
-    ]
+        (each.since_ms, each.until_ms)
+        for each in erasures
+        if each.tracklet is None and each.district == district
+        and (not each.cameras or camera in each.cameras)
+    ]  # fmt: skip
 
 
-def _union(spans: Iterable[Interval], since: int, until: int) -> list[Interval]:
-    """The spans inside the window, overlapping ones merged."""
+def _union(spans: Iterable[Interval]) -> list[Interval]:
+    """Overlapping spans merged."""
     merged: list[Interval] = []
-    for start, end in sorted((max(start, since), min(end, until)) for start, end in spans):
-        if end <= start:
-            continue
+    for start, end in sorted(spans):
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
+        elif end > start:
             merged.append((start, end))
     return merged
 
 
-def _length(spans: Iterable[Interval]) -> int:
-    return sum(end - start for start, end in spans)
+def _without(spans: Sequence[Interval], holes: Sequence[Interval]) -> list[Interval]:
+    """Disjoint spans less the holes."""
+    left = list(spans)
+    for low, high in holes:
+        left = [
+            piece
+            for start, end in left
+            for piece in ((start, min(end, low)), (max(start, high), end))
+            if piece[1] > piece[0]
+        ]
+    return left

@@ -13,11 +13,11 @@ from importlib import metadata
 from typing import Any, Literal
 
 from indexer.catalogue import Catalogue, Snapshot
+from indexer.rewriting import open_entry
 from indexer.settings import load_settings
 from indexer.shard.files import ArchiveFiles
-from indexer.shard.reader import Segment
 from indexer.times import from_milliseconds, to_local_iso
-from reid.errors import ArchiveError, ReidError
+from reid.errors import ArchiveError, DamagedError, ReidError
 from reid.models import find_model
 from reid.weights import checked_paths
 
@@ -127,12 +127,14 @@ def _segments(archive: ArchiveFiles, snapshot: Snapshot, deep: bool) -> Check:
     bad = []
     for entry in snapshot.segments:
         try:
-            segment = Segment.open(archive.segment(entry.district, entry.day, entry.segment).folder)
+            if entry.quarantined is not None:
+                raise DamagedError(f"{entry.segment} of {entry.district}/{entry.day}: {entry.quarantined}")
+            segment = open_entry(archive, entry)
             if deep:
                 segment.verify()
         except ArchiveError as error:
             bad.append(str(error))
-    how = "every checksum compared" if deep else "what a search reads compared; --deep compares all"
+    how = "every checksum compared" if deep else "manifests and lengths compared; --deep compares all"
     if bad:
         return Check("segments", "failed", f"{len(bad)} of {len(snapshot.segments)} damaged: {bad[0]}")
     return Check("segments", "ok", f"{len(snapshot.segments)} sound ({how})")
@@ -154,6 +156,10 @@ def archive_figures(archive: ArchiveFiles) -> dict[str, Any]:
         "clips": len(snapshot.clips),
         "failed_clips": len(snapshot.failures),
         "segments": len(snapshot.segments),
+        "quarantined": sum(entry.quarantined is not None for entry in snapshot.segments),
+        "coded": sum(entry.codebook is not None for entry in snapshot.segments),
+        "codebook": snapshot.codebook,
+        "erasures": len(snapshot.erasures),
         "tracklets": sum(entry.tracklets for entry in snapshot.segments),
         "vectors": sum(entry.vectors for entry in snapshot.segments),
         "bytes": sum(entry.bytes for entry in snapshot.segments),

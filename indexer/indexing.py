@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -17,21 +16,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from indexer.cameras import Camera
-from indexer.catalogue import Catalogue, SegmentEntry, Snapshot, writer_lock
+from indexer.catalogue import Catalogue, Sealed, Snapshot, writer_lock
 from indexer.clips import ClipRequest, StartSource
 from indexer.ledger import ClipDone, ClipFailed, Fingerprint, clip_sha256
 from indexer.pipeline import ClipContent, Pipeline
+from indexer.rewriting import open_entry, remove_folders, remove_leftovers, rewrite
 from indexer.shard.files import ArchiveFiles
-from indexer.shard.manifest import Manifest
-from indexer.shard.reader import Segment
-from indexer.shard.records import Record, Tracklet
+from indexer.shard.records import Record, Stored, Tracklet
 from indexer.shard.writer import SegmentOrigin, seal_segment
 from indexer.times import from_milliseconds, local_day, milliseconds, to_local_iso
-from indexer.tracklets import TrackSummary
 from indexer.video import clip_start, open_clip
-from reid.camera_means import Tally, tally
-from reid.errors import DamagedError, FootageError, FormatError, storage_errors
+from reid.camera_means import tally
+from reid.errors import DamagedError, FootageError, FormatError
 from reid.images import encode_jpeg
 
 _CLOCK_TOLERANCE = timedelta(minutes=10)
@@ -101,13 +100,13 @@ class Progress:
 
 @dataclass
 class _Run:
-    """The state of one run."""
+    """The state of one run; `snapshot` is of its beginning."""
 
     archive: ArchiveFiles
     catalogue: Catalogue
     pipeline: Pipeline
+    snapshot: Snapshot
     cameras: dict[tuple[str, str], Camera]
-    entries: dict[str, SegmentEntry]
     now: Callable[[], datetime]
     replace: bool
     done: list[ClipDone] = field(default_factory=list)
@@ -144,13 +143,11 @@ def index_clips(
     with Catalogue(archive, "create") as catalogue, writer_lock(archive):
         catalogue.check_embedder(pipeline.embedder.spec.sha256, pipeline.embedder.spec.name)
         snapshot = catalogue.snapshot()
-        with storage_errors(archive.home):
-            _remove_leftovers(archive, snapshot)
+        remove_leftovers(archive, snapshot)
         for failure in snapshot.failures:
             if not os.path.lexists(failure.path):
                 catalogue.drop_failure(failure.path)
-        entries = {entry.segment: entry for entry in snapshot.segments}
-        run = _Run(archive, catalogue, pipeline, dict(snapshot.cameras), entries, now, replace)
+        run = _Run(archive, catalogue, pipeline, snapshot, dict(snapshot.cameras), now, replace)
         for number, request in enumerate(requests, start=1):
             shown.clip_started(request.path, number, len(requests))
             try:
@@ -160,16 +157,6 @@ def index_clips(
     return IndexReport(
         tuple(run.done), tuple(run.skipped), tuple(run.failed), tuple(run.warnings), time.monotonic() - begun
     )
-
-
-def _remove_leftovers(archive: ArchiveFiles, snapshot: Snapshot) -> None:
-    """Delete what an interrupted run left and what was replaced: pictures of people nobody can find."""
-    if archive.staging.exists():
-        shutil.rmtree(archive.staging)
-    known = {entry.segment for entry in snapshot.segments}
-    for folder in archive.segment_folders():
-        if folder.name not in known:
-            shutil.rmtree(folder)
 
 
 def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
@@ -194,7 +181,7 @@ def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
     content = run.pipeline.run(request.path, progress.clip_advanced)
     if Fingerprint.of(request.path) != fingerprint:
         raise FootageError("still_written", f"{request.path}: still being written; index it when it is whole")
-    segments = _seal(run, request.path, sha256, camera, start, content)
+    sealed, erased = _seal(run, request.path, sha256, camera, start, content)
     end = start + timedelta(seconds=content.report.last_time_s)
     clip = ClipDone(
         sha256=sha256, path=str(request.path), district=district, camera=camera_id,
@@ -203,13 +190,17 @@ def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
         detector=run.pipeline.detector.spec.sha256, embedder=run.pipeline.embedder.spec.sha256,
         frames_per_second=run.pipeline.options.frames_per_second,
         frames_read=content.report.frames_decoded, frames_sampled=content.sampled,
-        frames_corrupt=content.report.frames_corrupt, tracklets=len(content.people),
-        vectors=sum(manifest.vectors for manifest, _ in segments),
-        segments=tuple(manifest.segment for manifest, _ in segments),
+        frames_corrupt=content.report.frames_corrupt,
+        tracklets=sum(each.manifest.tracklets for each in sealed),
+        vectors=sum(each.manifest.vectors for each in sealed),
         warnings=tuple(content.report.warnings), seconds_taken=time.monotonic() - begun,
     )  # fmt: skip
-    run.catalogue.record_done(clip, fingerprint, camera, segments)
+    _record(run, clip, fingerprint, camera, sealed)
     run.done.append(clip)
+    if erased:
+        run.warnings.append(
+            f"{request.path}: {erased} tracklets lie in a time that was erased (reid erase); left out"
+        )
     if source == "container":
         run.warnings.append(
             f"{request.path}: start {to_local_iso(start)} taken from the file's metadata, which may be the"
@@ -251,16 +242,40 @@ def _differences(run: _Run, request: ClipRequest, before: ClipDone) -> list[str]
 
 
 def _is_sound(run: _Run, before: ClipDone) -> bool:
-    """Can the segments of an indexed clip still be opened? If not, indexing it again mends the archive."""
-    for name in before.segments:
-        entry = run.entries.get(name)
-        if entry is None:  # recorded in this run
-            continue
+    """Can the segments of an indexed clip still be read? If not, indexing it again mends the archive."""
+    for entry in run.snapshot.segments_of.get(before.sha256, ()):
         try:
-            Segment.open(run.archive.segment(entry.district, entry.day, name).folder, entry.seal)
+            open_entry(run.archive, entry).verify(deep=False)
         except (DamagedError, FormatError):
             return False
     return True
+
+
+def _record(
+    run: _Run, clip: ClipDone, fingerprint: Fingerprint, camera: Camera, sealed: Sequence[Sealed]
+) -> None:
+    """Make a clip's segments part of the archive, in the place of what the archive held of it before."""
+    old = set(run.catalogue.superseded(clip))
+    holding = (
+        [each for each in run.catalogue.snapshot().segments if old.intersection(each.clips)] if old else []
+    )
+    gone, lost, rest = [], [], []
+    for entry in holding:
+        try:
+            kept = None
+            if not old.issuperset(entry.clips):
+                how = "without " + " ".join(sorted(old))
+                kept = rewrite(run.archive, [entry], how, lambda one: one.clip not in old)
+            rest += [kept] if kept else []
+            gone.append(entry)
+        except (DamagedError, FormatError):
+            lost.append(entry.segment)  # the other clips in it have to be indexed again too
+    taken = [*sealed, *rest]
+    run.catalogue.record_done(
+        clip, fingerprint, camera, taken, [entry.segment for entry in gone], (lost, old)
+    )
+    names = {each.manifest.segment for each in taken}
+    remove_folders(run.archive, [entry for entry in gone if entry.segment not in names])
 
 
 def _known_start(run: _Run, request: ClipRequest) -> datetime | None:
@@ -298,35 +313,41 @@ def _camera(run: _Run, district: str, camera_id: str) -> Camera:
 
 def _seal(
     run: _Run, path: Path, sha256: str, camera: Camera, start: datetime, content: ClipContent
-) -> list[tuple[Manifest, Tally]]:
+) -> tuple[list[Sealed], int]:
+    """The clip's segments, one a day, and how many tracklets lie in a time that was erased."""
+    erasures = [each for each in run.snapshot.erasures if each.district == camera.district]
     by_day: dict[str, list[Tracklet]] = defaultdict(list)
+    erased = 0
     for number, person in enumerate(content.people):
-        seen = start + timedelta(seconds=person.start_s)
-        tracklet = _tracklet(path, sha256, camera, start, content, number, person)
-        by_day[local_day(seen).isoformat()].append(tracklet)
-    segments = []
+        tracklet = _tracklet(path, sha256, camera, start, content, number)
+        record = tracklet.record
+        if any(each.covers(record.camera, record.id, record.start_ms, record.end_ms) for each in erasures):
+            erased += 1
+            continue
+        by_day[local_day(start + timedelta(seconds=person.start_s)).isoformat()].append(tracklet)
+    sealed = []
     for day, tracklets in sorted(by_day.items()):
         origin = SegmentOrigin(
             district=camera.district,
             day=day,
-            camera=camera.id,
-            clip=sha256,
-            start_ms=milliseconds(start),
-            frames_per_second=run.pipeline.options.frames_per_second,
             embedder=run.pipeline.embedder.spec.sha256,
-            detector=run.pipeline.detector.spec.sha256,
+            detectors=(run.pipeline.detector.spec.sha256,),
             dimension=run.pipeline.embedder.spec.dimension,
-        )
-        people = tally([tracklet.vectors for tracklet in tracklets])
-        segments.append((seal_segment(run.archive, origin, tracklets), people))
-    return segments
+            made_of=(
+                camera.id, sha256, str(milliseconds(start)), str(run.pipeline.options.frames_per_second),
+                f"{erased} erased",
+            ),
+        )  # fmt: skip
+        stored = sorted(map(Stored.of, tracklets), key=lambda one: (one.start_ms, one.id))
+        people = {camera.id: tally([one.vectors.astype(np.float32) for one in stored])}
+        sealed.append(Sealed(seal_segment(run.archive, origin, stored), people))
+    return sealed, erased
 
 
 def _tracklet(
-    path: Path, sha256: str, camera: Camera, start: datetime, content: ClipContent, number: int,
-    person: TrackSummary,
-) -> Tracklet:  # fmt: skip
-    zero = milliseconds(start)
+    path: Path, sha256: str, camera: Camera, start: datetime, content: ClipContent, number: int
+) -> Tracklet:
+    zero, person = milliseconds(start), content.people[number]
     left, top, right, bottom = (round(float(edge), 1) for edge in person.best.box)
     record = Record(
         id=hashlib.sha256(f"{sha256}/{camera.district}/{camera.id}/{number}".encode()).hexdigest()[:16],
@@ -336,7 +357,7 @@ def _tracklet(
         box=(left, top, right, bottom), frame=(content.width, content.height),
         quality=person.best.quality, detections=person.detections,
     )  # fmt: skip
-    return Tracklet(record, person.vectors, encode_jpeg(person.crop))
+    return Tracklet(record, person.vectors, encode_jpeg(person.crop), *content.clothes[number])
 
 
 def _record_failure(run: _Run, request: ClipRequest, error: FootageError) -> None:

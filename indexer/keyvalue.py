@@ -18,7 +18,7 @@ import msgpack
 
 from reid.errors import ArchiveError, DamagedError, StorageError, storage_errors
 
-Mode = Literal["write", "private", "read", "sealed"]
+Mode = Literal["write", "read"]
 
 _ODD_NAMES = "surrogateescape"  # file names that are not UTF-8, as Python holds them
 _MAP_SIZE = 1 << 36  # address space only: the file grows with its content
@@ -35,11 +35,11 @@ class Table:
     def get(self, key: str) -> Any | None:
         """The value of `key`, or None."""
         data = self._transaction.get(key.encode(), db=self._handle)
-        return None if data is None else _unpacked(data)
+        return None if data is None else unpacked(data)
 
     def put(self, key: str, value: Any) -> None:
         """Store `value` under `key`, replacing what was there."""
-        self._transaction.put(key.encode(), msgpack.packb(value, unicode_errors=_ODD_NAMES), db=self._handle)
+        self._transaction.put(key.encode(), packed(value), db=self._handle)
 
     def delete(self, key: str) -> bool:
         """Remove `key`; False if it was not there."""
@@ -48,7 +48,7 @@ class Table:
     def values(self) -> Iterator[Any]:
         """All values in key order."""
         for _, data in self._transaction.cursor(db=self._handle):
-            yield _unpacked(data)
+            yield unpacked(data)
 
 
 class KeyValueFile:
@@ -57,8 +57,7 @@ class KeyValueFile:
     Args:
         path: the file.
         tables: names of its tables.
-        mode: "write" creates the file if need be; "private" does so for a file that nobody else opens
-            meanwhile; "read" reads beside a writer; "sealed" maps a file that never changes.
+        mode: "write" creates the file if need be; "read" reads beside a writer.
 
     Raises:
         StorageError: missing (unless "write"), no permission, disk full.
@@ -67,14 +66,14 @@ class KeyValueFile:
 
     def __init__(self, path: Path, tables: Sequence[str], mode: Mode = "write") -> None:
         self.path = path
-        writes, sealed, shared = mode in ("write", "private"), mode == "sealed", mode in ("write", "read")
+        writes = mode == "write"
         with lmdb_errors(path):
-            if mode == "write":
+            if writes:
                 with storage_errors(path):
                     _reserve(path.with_name(f"{path.name}-lock"))
             self._environment = lmdb.open(
-                str(path), map_size=path.stat().st_size if sealed else _MAP_SIZE, subdir=False,
-                readonly=not writes, lock=shared, max_dbs=len(tables), create=writes,
+                str(path), map_size=_MAP_SIZE, subdir=False, readonly=not writes, max_dbs=len(tables),
+                create=writes,
             )  # fmt: skip
             try:
                 self._check_length(path)
@@ -91,6 +90,11 @@ class KeyValueFile:
         size = path.stat().st_size
         if size < needed:
             raise DamagedError(f"{path}: cut off, {size} of {needed} bytes; restore it from a backup")
+
+    @property
+    def version(self) -> int:
+        """Number of the last transaction that changed the file."""
+        return int(self._environment.info()["last_txnid"])
 
     @contextmanager
     def read(self) -> Iterator[dict[str, Table]]:
@@ -117,7 +121,17 @@ class KeyValueFile:
         self.close()
 
 
-def _unpacked(data: bytes | memoryview) -> Any:
+def packed(value: Any) -> bytes:
+    """`value` as msgpack."""
+    return bytes(msgpack.packb(value, unicode_errors=_ODD_NAMES))
+
+
+def unpacked(data: bytes | memoryview) -> Any:
+    """The value in msgpack `data`.
+
+    Raises:
+        DamagedError: not msgpack.
+    """
     try:
         return msgpack.unpackb(data, unicode_errors=_ODD_NAMES)
     except Exception as error:  # noqa: BLE001  altered bytes raise errors of every kind

@@ -48,7 +48,6 @@ class ClipDone:
         frames_per_second: how much was looked at.
         frames_read, frames_sampled, frames_corrupt: counts; the clip was decoded in spite of the last.
         tracklets, vectors: counts.
-        segments: names of the segments that hold them.
         warnings: what was odd, for people.
         seconds_taken: wall-clock seconds of the indexing.
     """
@@ -69,7 +68,6 @@ class ClipDone:
     frames_corrupt: int
     tracklets: int
     vectors: int
-    segments: tuple[str, ...]
     warnings: tuple[str, ...]
     seconds_taken: float
 
@@ -105,8 +103,7 @@ def unpack_done(value: Mapping[str, Any]) -> ClipDone:
         TypeError, KeyError, ValueError: no such row.
     """
     spans = tuple((checked_ms(start), checked_ms(end)) for start, end in value["spans"])
-    lists = {name: tuple(value[name]) for name in ("segments", "warnings")}
-    return checked_row(ClipDone(**{**value, **lists, "spans": spans}))
+    return checked_row(ClipDone(**{**value, "warnings": tuple(value["warnings"]), "spans": spans}))
 
 
 @dataclass(frozen=True)

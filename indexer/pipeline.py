@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.clothes import clothes
 from indexer.tracker import Tracker
 from indexer.tracklets import Sample, TrackCollector, TrackletOptions, TrackSummary
 from indexer.tracks import Track, TrackerOptions
@@ -48,6 +49,7 @@ class ClipContent:
 
     Attributes:
         people: one summary per person's passage, by first appearance.
+        clothes: the colours of each one's upper and lower body, see `indexer.clothes`.
         width, height: of its frames, pixels.
         sampled: frames looked at.
         spans: (start, end) of the stretches without a gap, seconds since the clip's first frame; damage
@@ -56,6 +58,7 @@ class ClipContent:
     """
 
     people: tuple[TrackSummary, ...]
+    clothes: tuple[tuple[int, int], ...]
     width: int
     height: int
     sampled: int
@@ -94,7 +97,9 @@ class Pipeline:
                 progress(moments[-1])
             report = clip.report()
         spans = spans_between_gaps([*moments, report.last_time_s], gap_s)
-        return ClipContent(follower.people(), width, height, len(moments), spans, report)
+        people = follower.people()
+        colours = clothes(self.embedder, [person.crop for person in people])
+        return ClipContent(people, tuple(colours), width, height, len(moments), spans, report)
 
     def _detect(self, frames: list[Frame]) -> list[Detections]:
         return self.detector.detect([frame.picture for frame in frames])

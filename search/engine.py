@@ -1,23 +1,50 @@
-"""Scans a segment for the rows most like the query. The only module that imports faiss.
+"""Finds the tracklets most like a query in the segments in scope, exactly or by codes and then exactly.
 
-Exact: every row in scope is compared at the precision it is stored in. Knows no photo and no person.
+Owns what a search keeps in memory and what it compares. Knows no photo and no person. Any number of searches
+run at once, each in one consistent view of the archive from start to end, while others index and compact.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from types import TracebackType
+from typing import Any, Self
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.catalogue import Catalogue, SegmentEntry, Snapshot
+from indexer.codebooks import load_codebook
+from indexer.codes import Codebook, CodePool, Slot, inner_products
+from indexer.coverage import Footage
+from indexer.rewriting import open_entry
+from indexer.shard import columns
+from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
-from reid.camera_means import centred
-from search.filters import Filters
+from indexer.shard.records import Record
+from reid.camera_means import CameraMeans, centred
+from reid.errors import ArchiveError, DamagedError, FormatError, ModelMismatchError, StorageError
+from reid.registry import ModelSpec
+from search.filters import Filters, Key, Scope
+from search.planner import EXACT, Costs, Plan, choose, measure_costs
 
-_CHUNK_ROWS = 65_536  # 64 MB of float32 at 256 dimensions: bounds memory whatever a segment's size
+CODE_BYTES = 4 << 30
+"""Memory for codes; what does not fit is read again for each search."""
+
+_BLOCK = 1024  # rows read and compared at a time: half a megabyte, which the processor keeps near
+_SPARSE = 16  # below one row in so many, rows are read one by one
+_FULL = 0.95  # share of the memory for codes that is filled beforehand
+_TRIES = 4  # views of an archive that changes under a search
+
+F32 = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -37,58 +64,454 @@ class Hit:
     start_ms: int
 
 
-def scan(
-    segment: Segment, vectors: NDArray[np.float32], means: NDArray[np.float32], filters: Filters, top: int
-) -> tuple[list[Hit], int]:
-    """The `top` best tracklets of a segment, best first, and how many rows were compared.
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        hits: best first.
+        contents: record and thumbnail of each.
+        plan: how it went.
+        rows: how many vectors were in scope.
+        segments: names of those that were searched. damaged: why others could not be, by name.
+        view: what was searched.
+    """
+
+    hits: tuple[Hit, ...]
+    contents: tuple[tuple[Record, bytes], ...]
+    plan: Plan
+    rows: int
+    segments: tuple[str, ...]
+    damaged: Mapping[str, str]
+    view: View
+
+
+class Loaded:
+    """A segment as a search holds it; stays in memory while views of the archive come and go."""
+
+    def __init__(self, archive: ArchiveFiles, entry: SegmentEntry) -> None:
+        self._archive = archive
+        self.entry = entry
+        self.slot: tuple[CodePool, Slot] | None = None
+        self._columns: dict[str, NDArray[Any]] = {}
+        self._scales: tuple[CameraMeans, F32, F32] | None = None
+
+    @cached_property
+    def segment(self) -> Segment:
+        """Open; raises as `Segment.open`."""
+        return open_entry(self._archive, self.entry)
+
+    @cached_property
+    def most_rows(self) -> int:
+        """Of one tracklet."""
+        return int(self.segment.column("tracklets")["rows"].max())
+
+    def __getitem__(self, name: columns.Name) -> NDArray[Any]:
+        """A column that filters read."""
+        if name not in self._columns:
+            self._columns[name] = self.segment.column(name)
+        return self._columns[name]
+
+    def means_of(self, means: CameraMeans) -> F32:
+        """(C, D) of the segment's cameras."""
+        return means.of([(self.entry.district, camera) for camera in self.entry.cameras])
+
+    def scale(self, means: CameraMeans) -> F32:
+        """(N,) one over the length of each row less its camera's mean."""
+        if self._scales is None or self._scales[0] is not means:
+            taken = self.means_of(means)
+            lengths = np.empty(self.entry.vectors, np.float32)
+            for first, block in self.segment.blocks(_BLOCK):
+                rows = block.astype(np.float32) - taken[self["camera"][first : first + len(block)]]
+                lengths[first : first + len(block)] = np.linalg.norm(rows, axis=1)
+            scale = np.asarray(1 / np.maximum(lengths, 1e-9), np.float32)
+            self._scales = (means, taken, scale)
+        return self._scales[2]
+
+
+@dataclass(frozen=True)
+class View:
+    """The archive at one moment.
+
+    Attributes:
+        snapshot: of the catalogue.
+        segments: by name, those not in quarantine.
+        means: of the cameras.
+        pool: codes in memory, of the codebook in use; None without one.
+    """
+
+    snapshot: Snapshot
+    segments: Mapping[str, Loaded]
+    means: CameraMeans
+    pool: CodePool | None
+    _footage: dict[frozenset[str], Footage] = field(default_factory=dict)
+
+    @property
+    def codebook(self) -> Codebook | None:
+        """In use, if any."""
+        return self.pool.codebook if self.pool else None
+
+    def coded(self, wanted: Iterable[Loaded]) -> list[Loaded]:
+        """Those that have codes of the codebook in use."""
+        name = self.codebook.name if self.codebook else None
+        return [loaded for loaded in wanted if name and loaded.entry.codebook == name]
+
+    def footage(self, damaged: Iterable[str] = ()) -> Footage:
+        """The camera-time there is, without segments that turned out to be damaged."""
+        key = frozenset(damaged)
+        if key not in self._footage:
+            if len(self._footage) > 1:
+                self._footage.clear()
+            self._footage[key] = Footage(self.snapshot, key)
+        return self._footage[key]
+
+
+class Engine:
+    """An archive, open for searching.
 
     Args:
-        segment: open.
-        vectors: (Q, D) float32 unit rows; a tracklet's score is its best over all of them.
-        means: (C, D) float32, of the cameras in the manifest's order; taken out of their rows.
-        filters: which rows count.
-        top: how many tracklets, at least 1.
+        archive: must exist.
+        embedder: the model in use; must be the archive's.
+        code_bytes: memory for codes.
+        catalogue: of the archive, if this process has it open: LMDB opens a file once.
+
+    Raises:
+        StorageError: no archive, or nothing indexed in it.
+        ModelMismatchError: the archive holds vectors of another model.
     """
-    best: dict[int, Hit] = {}
-    compared = 0
-    for chunk in _row_chunks(segment, filters):
-        compared += len(chunk)
-        rows = centred(np.asarray(segment.vectors[chunk], np.float32), means[segment.columns.camera[chunk]])
-        for score, row in _nearest(rows, vectors, _enough_rows(segment, chunk, top)):
-            tracklet = int(segment.columns.tracklet[chunk[row]])
+
+    def __init__(
+        self, archive: ArchiveFiles, embedder: ModelSpec, code_bytes: int = CODE_BYTES,
+        catalogue: Catalogue | None = None,
+    ) -> None:  # fmt: skip
+        self.archive = archive
+        self.embedder = embedder
+        self._code_bytes = code_bytes
+        self._own = None if catalogue else Catalogue(archive)
+        self._catalogue = catalogue or self._own
+        self._lock = threading.Lock()
+        self._codes_lock = threading.Lock()
+        self._costs: Costs | None = None
+        self._view: View | None = None
+        self._searches = 0
+        try:
+            self.view()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the catalogue go, if it is the engine's own."""
+        if self._own:
+            self._own.close()
+
+    def view(self) -> View:
+        """The archive as it is now.
+
+        Raises:
+            StorageError, ModelMismatchError: as the class.
+            DamagedError: the catalogue cannot be read.
+        """
+        assert self._catalogue is not None
+        with self._lock:
+            if self._view is None or self._view.snapshot.version != self._catalogue.version:
+                self._view = self._look(self._catalogue.snapshot())
+            return self._view
+
+    def _look(self, snapshot: Snapshot) -> View:
+        if not snapshot.clips:
+            raise StorageError(
+                f"{self.archive.home}: the archive is empty, so nothing can be found or ruled out; index"
+                " footage with: reid index PATH --district NAME --camera ID"
+            )
+        if snapshot.embedder != self.embedder.sha256:
+            raise ModelMismatchError(
+                f"{self.archive.home}: indexed with embedder {str(snapshot.embedder)[:12]}…, but"
+                f" {self.embedder.name} ({self.embedder.sha256[:12]}…) is set; set the archive's embedder in"
+                f" {self.archive.settings}"
+            )
+        before = self._view
+        known = before.segments if before else {}
+        segments = {}
+        for entry in snapshot.segments:
+            if entry.quarantined is None:
+                old = known.get(entry.segment)
+                segments[entry.segment] = old if old and old.entry == entry else Loaded(self.archive, entry)
+        pool = before.pool if before else None
+        if pool is None or pool.codebook.name != snapshot.codebook:
+            pool = self._new_pool(snapshot)
+            self._costs = None
+        return View(snapshot, segments, snapshot.camera_means(self.embedder.dimension), pool)
+
+    def _new_pool(self, snapshot: Snapshot) -> CodePool | None:
+        if snapshot.codebook is None:
+            return None
+        try:
+            return CodePool(load_codebook(self.archive, snapshot.codebook), self._code_bytes)
+        except ArchiveError:  # `reid verify` tells; until it is mended, searches are exact
+            return None
+
+    def warm(self) -> None:
+        """Load the codes that fit into memory, so that the first search need not."""
+        view = self.view()
+        for loaded in view.coded(view.segments.values()):
+            if view.pool is None or view.pool.bytes_used > self._code_bytes * _FULL:
+                return
+            with suppress(DamagedError, FormatError):  # a search will say so
+                self._load(view.pool, loaded, ())
+
+    def search(
+        self, vectors: F32, filters: Filters, top: int, exact: bool = False, origin: Key | None = None
+    ) -> Found:
+        """The `top` best tracklets in scope.
+
+        Args:
+            vectors: (Q, D) float32 unit rows; a tracklet's score is its best over all of them.
+            filters: which tracklets.
+            top: how many, at least 1.
+            exact: compare every row.
+            origin: the camera the query was seen by, whose mean is then taken out of it; nobody knows which
+                camera took a photo, so else it is the mean of all.
+
+        Raises:
+            StorageError: the machine is out of memory or file handles.
+        """
+        with self._counted() as threads:
+            for _ in range(_TRIES):
+                view = self.view()
+                mean = view.means.of([origin])[0] if origin else view.means.overall
+                query = centred(np.asarray(vectors, np.float32), mean)
+                found = _Search(self, view, query, filters, top, threads).run(exact)
+                if not found.damaged or self.view() is view:
+                    break  # what is missing is not missing because it was replaced meanwhile
+        return found
+
+    @contextmanager
+    def _counted(self) -> Iterator[int]:
+        """How many threads a search may use: all cores together are not to be used twice."""
+        with self._lock:
+            self._searches += 1
+            running = self._searches
+        try:
+            yield max(1, len(os.sched_getaffinity(0)) // running)
+        finally:
+            with self._lock:
+                self._searches -= 1
+
+    def costs(self, view: View) -> Costs:
+        """What comparing costs here, measured at the first search."""
+        if self._costs is None:
+            self._costs = measure_costs(self.embedder.dimension, view.codebook)
+        return self._costs
+
+    def _load(self, pool: CodePool, loaded: Loaded, busy: Sequence[Loaded]) -> Slot:
+        """The segment's codes in memory; those of segments not `busy` may have to go for it."""
+        while True:
+            held = loaded.slot
+            if held is not None and held[0] is pool:
+                return held[1]
+            where = str(loaded.segment.files.codes)
+            try:
+                slot = pool.load(loaded.segment.codes(), loaded.entry.vectors, where)
+                loaded.slot = (pool, slot)
+                return slot
+            except StorageError:
+                if not self._forget(busy):
+                    raise
+
+    def _forget(self, busy: Sequence[Loaded]) -> bool:
+        """Let the codes of one segment go; False when none is left."""
+        kept = {id(loaded) for loaded in busy}
+        with self._lock:
+            for loaded in self._view.segments.values() if self._view else ():
+                if loaded.slot is not None and id(loaded) not in kept:
+                    loaded.slot = None
+                    return True
+        return False
+
+    def scan_codes(
+        self, pool: CodePool, wanted: Sequence[tuple[Loaded, Bools | None]], vectors: F32, count: int,
+        threads: int, damaged: dict[str, str],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], F32]:  # fmt: skip
+        """The `count` best rows by code: (place in `wanted`, row, score), each (n,), in no order.
+
+        Segments whose codes do not fit into memory together are read one batch after the other.
+        """
+        places: list[NDArray[np.int64]] = []
+        rows: list[NDArray[np.int64]] = []
+        scores: list[F32] = []
+        batches = _batches([pool.bytes_for(each.entry.vectors) for each, _ in wanted], self._code_bytes)
+        with self._codes_lock if len(batches) > 1 else nullcontext():
+            for batch in batches:
+                busy = [wanted[place][0] for place in batch]
+                scope: list[tuple[Slot, Bools | None]] = []
+                held: list[int] = []
+                for place in batch:
+                    loaded, keep = wanted[place]
+                    try:
+                        scope.append((self._load(pool, loaded, busy), keep))
+                        held.append(place)
+                    except (DamagedError, FormatError) as error:
+                        damaged[loaded.entry.segment] = str(error)
+                if scope:
+                    found, row, score = pool.search(scope, vectors, count, threads)
+                    good = found.ravel() >= 0
+                    places.append(np.array(held)[found.ravel()[good]])
+                    rows.append(row.ravel()[good])
+                    scores.append(score.ravel()[good])
+        if not places:
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+        return np.concatenate(places), np.concatenate(rows), np.concatenate(scores)
+
+
+def _batches(sizes: Sequence[int], most: int) -> list[list[int]]:
+    """Neighbours put together as long as their sizes add up to no more than `most`."""
+    batches: list[list[int]] = []
+    used = most
+    for place, size in enumerate(sizes):
+        if not batches or used + size > most:
+            batches.append([])
+            used = 0
+        batches[-1].append(place)
+        used += size
+    return batches
+
+
+class _Search:
+    """One search in one view."""
+
+    def __init__(
+        self, engine: Engine, view: View, vectors: F32, filters: Filters, top: int, threads: int
+    ) -> None:
+        self._engine = engine
+        self._view = view
+        self._vectors = np.ascontiguousarray(vectors)
+        self._top = top
+        self._threads = threads
+        self._scope: Scope = filters.within(view.snapshot)
+        self._wanted = [each for each in view.segments.values() if self._scope.wants(each.entry)]
+        self.damaged: dict[str, str] = {}
+
+    def run(self, exact: bool) -> Found:
+        coded = {id(each) for each in self._view.coded(self._wanted)}
+        most = {id(each): self._scope.rows_at_most(each.entry) for each in self._wanted}
+        by_code = sum(count for name, count in most.items() if name in coded)
+        plan = EXACT
+        if not exact:
+            costs = self._engine.costs(self._view)
+            others = sum(most.values()) - by_code
+            plan = choose(costs, self._view.codebook, by_code, others, self._top)
+        rows: dict[str, int] = {}
+        hits: list[Hit] = []
+        scanned: list[tuple[Loaded, Bools | None]] = []
+        for loaded in self._wanted:
+            with self._noting_damage(loaded):
+                keep = self._scope.rows(loaded.entry, loaded)
+                rows[loaded.entry.segment] = loaded.entry.vectors if keep is None else int(keep.sum())
+                if plan.kind == "codes" and id(loaded) in coded:
+                    scanned.append((loaded, keep))
+                else:
+                    hits += self._scan(loaded, keep)
+        if scanned and self._view.pool:
+            hits += self._refine(self._view.pool, scanned, plan.refine)
+        hits, contents = self._read_first(hits)
+        sound = [each.entry.segment for each in self._wanted if each.entry.segment not in self.damaged]
+        return Found(
+            tuple(hits), tuple(contents), plan, sum(rows[name] for name in sound), tuple(sound), self.damaged,
+            self._view,
+        )  # fmt: skip
+
+    def _scan(self, loaded: Loaded, keep: Bools | None) -> list[Hit]:
+        """The best tracklets of one segment, every row in scope compared."""
+        if loaded.segment.manifest.embedder != self._engine.embedder.sha256:
+            name = loaded.entry.segment
+            raise ModelMismatchError(f"{name}: holds vectors of another model; index it again")
+        count = loaded.entry.vectors if keep is None else int(keep.sum())
+        if count == 0:
+            return []
+        if keep is not None and count * _SPARSE < loaded.entry.vectors:
+            return self._compare(loaded, np.flatnonzero(keep))
+        raw = np.empty(loaded.entry.vectors, np.float32)
+        scale, taken = loaded.scale(self._view.means), loaded.means_of(self._view.means)
+        off = taken @ self._vectors.T
+        for first, block in loaded.segment.blocks(_BLOCK):
+            camera = loaded["camera"][first : first + len(block)]
+            products = inner_products(block, self._vectors) - off[camera]
+            raw[first : first + len(block)] = products.max(axis=1)
+        scores = raw * scale
+        if keep is not None:
+            scores[~keep] = -np.inf
+        need = min(count, self._top * loaded.most_rows)
+        best = np.argpartition(-scores, need - 1)[:need] if need < len(scores) else np.arange(len(scores))
+        best = best[np.isfinite(scores[best])]
+        heads = loaded.segment.heads(best.tolist())
+        return self._hits(loaded, scores[best], heads)
+
+    def _compare(self, loaded: Loaded, rows: NDArray[np.int64]) -> list[Hit]:
+        """The best tracklets among a few rows of one segment."""
+        halves, heads = loaded.segment.rows(rows.tolist())
+        means = loaded.means_of(self._view.means)
+        scores = (centred(halves.astype(np.float32), means[heads["camera"]]) @ self._vectors.T).max(axis=1)
+        return self._hits(loaded, scores, heads)
+
+    def _refine(
+        self, pool: CodePool, scanned: Sequence[tuple[Loaded, Bools | None]], count: int
+    ) -> list[Hit]:
+        """The best tracklets by code, compared exactly."""
+        places, rows, _ = self._engine.scan_codes(
+            pool, scanned, self._vectors, count, self._threads, self.damaged
+        )
+        pairs = np.unique(np.stack([places, rows], axis=1), axis=0)
+        hits: list[Hit] = []
+        edges = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1, append=-1))
+        for first, last in pairwise(edges.tolist()):
+            loaded = scanned[pairs[first, 0]][0]
+            with self._noting_damage(loaded):
+                hits += self._compare(loaded, pairs[first:last, 1])
+        return hits
+
+    def _hits(self, loaded: Loaded, scores: F32, heads: NDArray[np.void]) -> list[Hit]:
+        best: dict[int, Hit] = {}
+        for score, tracklet, start in zip(
+            scores.tolist(), heads["tracklet"].tolist(), heads["start"].tolist(), strict=True
+        ):
             before = best.get(tracklet)
             if before is None or score > before.score:
-                start = int(segment.columns.start[chunk[row]])
-                best[tracklet] = Hit(score, segment.manifest.segment, tracklet, start)
-    return first(best.values(), top), compared
+                best[tracklet] = Hit(score, loaded.entry.segment, tracklet, start)
+        return list(best.values())
+
+    def _read_first(self, hits: list[Hit]) -> tuple[list[Hit], list[tuple[Record, bytes]]]:
+        """The best hits, best first, and what is shown of them, without those of damaged segments."""
+        while True:
+            best = first([hit for hit in hits if hit.segment not in self.damaged], self._top)
+            contents: dict[Hit, tuple[Record, bytes]] = {}
+            for name in dict.fromkeys(hit.segment for hit in best):
+                group = [hit for hit in best if hit.segment == name]
+                loaded = self._view.segments[name]
+                with self._noting_damage(loaded):
+                    read = loaded.segment.read([hit.tracklet for hit in group])
+                    contents |= dict(zip(group, read, strict=True))
+            if len(contents) == len(best):
+                return best, [contents[hit] for hit in best]
+
+    @contextmanager
+    def _noting_damage(self, loaded: Loaded) -> Iterator[None]:
+        try:
+            yield
+        except StorageError:
+            raise
+        except ArchiveError as error:
+            self.damaged[loaded.entry.segment] = str(error)
 
 
 def first(hits: Iterable[Hit], top: int) -> list[Hit]:
     """The `top` best hits, best first; equal scores by time."""
     return heapq.nsmallest(top, hits, key=lambda hit: (-hit.score, hit.start_ms, hit.segment, hit.tracklet))
-
-
-def _row_chunks(segment: Segment, filters: Filters) -> Iterator[NDArray[np.intp]]:
-    rows = filters.rows(segment)
-    if rows is None:
-        rows = np.arange(len(segment.vectors))
-    for start in range(0, len(rows), _CHUNK_ROWS):
-        yield rows[start : start + _CHUNK_ROWS]
-
-
-def _enough_rows(segment: Segment, chunk: NDArray[np.intp], top: int) -> int:
-    """So many best rows are sure to hold the `top` best tracklets: one tracklet owns only a few."""
-    most = int(np.bincount(segment.columns.tracklet[chunk]).max()) if len(chunk) else 1
-    return min(top * most, len(chunk))
-
-
-def _nearest(
-    rows: NDArray[np.float32], vectors: NDArray[np.float32], count: int
-) -> Iterator[tuple[float, int]]:
-    """(score, row) of the `count` best rows of each query vector."""
-    if count == 0:
-        return
-    scores, found = faiss.knn(vectors, rows, count, metric=faiss.METRIC_INNER_PRODUCT)
-    for score, row in zip(scores.ravel(), found.ravel(), strict=True):
-        if row >= 0:
-            yield float(score), int(row)

@@ -1,18 +1,33 @@
-"""Where and when to look: checked once, applied to segments and rows."""
+"""Where, when and in which colours to look: checked once, applied to cameras, segments and rows."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalogue import SegmentEntry
+from indexer.cameras import Camera
+from indexer.catalogue import SegmentEntry, Snapshot
+from indexer.clothes import UNKNOWN
 from indexer.districts import Districts
-from indexer.shard.reader import Segment
+from indexer.shard.columns import Name
 from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import InputError
+
+Key = tuple[str, str]
+"""District and camera id."""
+
+
+class Columns(Protocol):
+    """Columns of a segment by name."""
+
+    def __getitem__(self, name: Name, /) -> NDArray[Any]: ...
+
+
+_EARTH_M = 6_371_008.8  # mean radius
 
 
 def default_districts(districts: Districts, holding: Collection[str]) -> tuple[str, ...]:
@@ -26,6 +41,46 @@ def default_districts(districts: Districts, holding: Collection[str]) -> tuple[s
 
 
 @dataclass(frozen=True)
+class Near:
+    """Within a radius around a point.
+
+    Attributes:
+        latitude, longitude: degrees, WGS 84.
+        metres: the radius.
+
+    Raises:
+        InputError: no such point, or no radius.
+    """
+
+    latitude: float
+    longitude: float
+    metres: float
+
+    def __post_init__(self) -> None:
+        if not (-90 <= self.latitude <= 90 and -180 <= self.longitude <= 180):
+            raise InputError(
+                "expected latitude -90..90 and longitude -180..180, got"
+                f" {self.latitude:g}, {self.longitude:g}"
+            )
+        if not 0 < self.metres < 1e6:
+            raise InputError(f"expected a radius above 0 and below 1,000 km, got {self.metres:g} m")
+
+    def holds(self, camera: Camera) -> bool | None:
+        """Is the camera within the radius? None when nobody knows where it is."""
+        if camera.latitude is None or camera.longitude is None:
+            return None
+        return distance_m(self.latitude, self.longitude, camera.latitude, camera.longitude) <= self.metres
+
+
+def distance_m(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
+    """Metres between two points in degrees, along a great circle (haversine)."""
+    a, b = np.radians([latitude, other_latitude])
+    across = np.radians(other_longitude - longitude)
+    half = np.sin((b - a) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(across / 2) ** 2
+    return float(2 * _EARTH_M * np.arcsin(np.sqrt(min(1.0, half))))
+
+
+@dataclass(frozen=True)
 class Filters:
     """The asked scope.
 
@@ -34,6 +89,9 @@ class Filters:
         cameras: camera ids; empty: every camera of these districts.
         since_ms, until_ms: milliseconds since 1970 UTC, half-open [since, until); None: no bound. A
             tracklet counts when any part of it lies inside.
+        near: only cameras within this radius; one whose place is unknown is left out, and told.
+        upper, lower: sets of colours as `indexer.clothes`, any of which the clothes may have; empty: any. A
+            tracklet whose colours are unknown always counts.
 
     Raises:
         InputError: no district, or the window ends before it begins.
@@ -43,6 +101,9 @@ class Filters:
     cameras: tuple[str, ...] = ()
     since_ms: int | None = None
     until_ms: int | None = None
+    near: Near | None = None
+    upper: int = UNKNOWN
+    lower: int = UNKNOWN
 
     def __post_init__(self) -> None:
         if not self.districts:
@@ -53,24 +114,83 @@ class Filters:
                 f"the window from {since} to {until} is empty or reversed; --until must be later than --since"
             )
 
+    def within(self, snapshot: Snapshot) -> Scope:
+        """These filters applied to an archive's cameras."""
+        asked = {
+            key for key in snapshot.cameras
+            if key[0] in self.districts and (not self.cameras or key[1] in self.cameras)
+        }  # fmt: skip
+        if self.near is None:
+            return Scope(self, frozenset(asked), ())
+        inside = {key: self.near.holds(snapshot.cameras[key]) for key in asked}
+        return Scope(
+            self, frozenset(key for key in asked if inside[key]),
+            tuple(sorted(key for key in asked if inside[key] is None)),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Filters applied to the cameras of an archive.
+
+    Attributes:
+        filters: see there.
+        keys: the cameras asked.
+        unplaced: cameras left out because nobody knows where they are.
+    """
+
+    filters: Filters
+    keys: frozenset[Key]
+    unplaced: tuple[Key, ...]
+
     def wants(self, entry: SegmentEntry) -> bool:
         """Could this segment hold anything in scope? Decided without opening it."""
+        since, until = self.filters.since_ms, self.filters.until_ms
         return (
-            entry.district in self.districts
-            and (not self.cameras or not set(self.cameras).isdisjoint(entry.cameras))
-            and (self.since_ms is None or entry.end_ms >= self.since_ms)
-            and (self.until_ms is None or entry.start_ms < self.until_ms)
+            entry.district in self.filters.districts
+            and (since is None or entry.end_ms >= since)
+            and (until is None or entry.start_ms < until)
+            and any((entry.district, camera) in self.keys for camera in entry.cameras)
         )
 
-    def rows(self, segment: Segment) -> NDArray[np.intp] | None:
-        """The rows in scope, ascending; None when all of them are."""
-        columns = segment.columns
-        keep = np.ones(len(columns.start), bool)
-        if self.cameras:
-            wanted = [i for i, camera in enumerate(segment.manifest.cameras) if camera in self.cameras]
-            keep &= np.isin(columns.camera, wanted)
-        if self.since_ms is not None:
-            keep &= columns.end >= self.since_ms
-        if self.until_ms is not None:
-            keep &= columns.start < self.until_ms
-        return None if keep.all() else np.flatnonzero(keep)
+    def cameras_of(self, entry: SegmentEntry) -> NDArray[np.bool_] | None:
+        """(C,) which of a segment's cameras count; None when all do."""
+        if not self.filters.cameras and self.filters.near is None:
+            return None
+        wanted = np.array([(entry.district, camera) in self.keys for camera in entry.cameras], bool)
+        return None if wanted.all() else wanted
+
+    def rows_at_most(self, entry: SegmentEntry) -> int:
+        """How many of a segment's rows can count, told by its cameras alone."""
+        wanted = self.cameras_of(entry)
+        return entry.vectors if wanted is None else int(np.array(entry.rows_by_camera)[wanted].sum())
+
+    def within_time(self, entry: SegmentEntry) -> bool:
+        """Does all of the segment lie in the window?"""
+        since, until = self.filters.since_ms, self.filters.until_ms
+        return (since is None or entry.start_ms >= since) and (until is None or entry.end_ms < until)
+
+    def rows(self, entry: SegmentEntry, columns: Columns) -> NDArray[np.bool_] | None:
+        """(N,) which rows of a segment count; None when all do.
+
+        Args:
+            columns: the segment's `start`, `end`, `camera`, `upper` and `lower`; asked only as needed.
+        """
+        kept: list[NDArray[np.bool_]] = []
+        cameras = self.cameras_of(entry)
+        if cameras is not None:
+            kept.append(cameras[columns["camera"]])
+        if not self.within_time(entry):
+            if self.filters.since_ms is not None:
+                kept.append(columns["end"] >= self.filters.since_ms)
+            if self.filters.until_ms is not None:
+                kept.append(columns["start"] < self.filters.until_ms)
+        wanted: tuple[tuple[Name, int], ...] = (("upper", self.filters.upper), ("lower", self.filters.lower))
+        for name, colours in wanted:
+            if colours:
+                shown = columns[name]
+                kept.append((shown == UNKNOWN) | ((shown & np.uint16(colours)) != 0))
+        if not kept:
+            return None
+        keep = np.logical_and.reduce(kept)
+        return None if keep.all() else keep

@@ -30,6 +30,8 @@ REASONS_KO = {
     "damaged segment": "손상된 색인",
     "no camera in district": "등록된 카메라 없는 구",
     "unknown camera": "등록되지 않은 카메라",
+    "erased": "삭제된 기록",
+    "camera without a place": "위치를 모르는 카메라",
 }
 
 
@@ -83,7 +85,8 @@ def to_json(result: SearchResult) -> dict[str, Any]:
         "sightings": [_sighting_json(sighting) for sighting in result.sightings],
         "coverage": _coverage_json(result.coverage),
         "damaged": [{"segment": name, "reason": reason} for name, reason in result.damaged],
-        "plan": "exact",
+        "plan": result.plan.kind,
+        "expected_recall": round(result.plan.expected_recall, 4),
         "model": result.model,
         "segments": list(result.segments),
         "vectors_compared": result.rows,
@@ -147,6 +150,7 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         result=result,
         coverage=result.coverage,
         share=searched_share(result.coverage),
+        percent_recall=f"{result.plan.expected_recall:.1%}",
         districts={district.slug: district for district in districts.all},
         asked=[districts.find(slug) for slug in result.filters.districts],
         person=encode_jpeg(fit_within(person, 320, 480)),

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from indexer.coverage import Coverage
 from indexer.districts import Districts
+from search.planner import Plan
 from search.report import camera_time, duration, local_time, percent, searched_share
 from search.sightings import SearchResult
 
@@ -28,9 +29,19 @@ def print_result(console: Console, result: SearchResult, districts: Districts) -
     for name, reason in result.damaged:
         console.print(f"damaged segment {name}: {reason}", style="red", highlight=False)
     console.print(
-        f"Compared {counted(result.rows, 'vector')} in {counted(len(result.segments), 'segment')}, exact."
+        f"Compared {counted(result.rows, 'vector')} in {counted(len(result.segments), 'segment')},"
+        f" {how(result.plan)}."
         " A score is likeness, not identity.",
         highlight=False,
+    )
+
+
+def how(plan: Plan) -> str:
+    """How vectors were compared, in words."""
+    if plan.kind == "exact":
+        return "exact"
+    return (
+        f"approximate: expected to find {plan.expected_recall:.1%} of the ten nearest (--exact compares all)"
     )
 
 

@@ -4,36 +4,49 @@ import numpy as np
 import pytest
 
 from indexer.cameras import Camera
-from indexer.catalogue import Snapshot
-from indexer.coverage import DAMAGED_SEGMENT, NO_FOOTAGE, measure_coverage
+from indexer.catalogue import Erasure, SegmentEntry, Snapshot
+from indexer.coverage import DAMAGED_SEGMENT, ERASED, NO_FOOTAGE, Footage
 from indexer.ledger import ClipDone, ClipFailed
 from indexer.pipeline import spans_between_gaps
 
 NOW_MS = 500_000
 
 
-def clip(camera: str, *spans: tuple[int, int], segment: str = "") -> ClipDone:
+def clip(camera: str, *spans: tuple[int, int]) -> ClipDone:
     """A clip of songpa with these spans, in seconds."""
     in_ms = tuple((start * 1000, end * 1000) for start, end in spans)
     return ClipDone(
         sha256=f"{camera}{spans}", path="clip.mp4", district="songpa", camera=camera, start_ms=in_ms[0][0],
         end_ms=in_ms[-1][1], spans=in_ms, start_source="given", detector="d", embedder="e",
         frames_per_second=5.0, frames_read=9,
-        frames_sampled=9, frames_corrupt=0, tracklets=1, vectors=1, segments=(segment,) if segment else (),
-        warnings=(), seconds_taken=1.0,
+        frames_sampled=9, frames_corrupt=0, tracklets=1, vectors=1, warnings=(), seconds_taken=1.0,
     )  # fmt: skip
 
 
-def archive(cameras: str, *clips: ClipDone, failures: tuple[ClipFailed, ...] = ()) -> Snapshot:
+def segment(name: str, *clips: ClipDone) -> SegmentEntry:
+    held = tuple(c.sha256 for c in clips)
+    return SegmentEntry(name, "songpa", "1970-01-01", ("A",), (1,), held, 0, 1, 1, 1, 1, None, "seal")
+
+
+def archive(
+    cameras: str, *clips: ClipDone, failures: tuple[ClipFailed, ...] = (),
+    segments: tuple[SegmentEntry, ...] = (), erasures: tuple[Erasure, ...] = (),
+) -> Snapshot:  # fmt: skip
     known = {("songpa", name): Camera(name, "", "songpa") for name in cameras}
-    return Snapshot("e", known, tuple(sorted(clips, key=lambda c: c.start_ms)), failures, (), {})
+    ordered = tuple(sorted(clips, key=lambda c: c.start_ms))
+    return Snapshot(1, "e", None, known, ordered, failures, segments, {}, erasures)
+
+
+def erased(since: int, until: int, *cameras: str) -> Erasure:
+    """Of songpa, in seconds."""
+    return Erasure("songpa", cameras, since * 1000, until * 1000, None, NOW_MS, 1, 1, (), ())
 
 
 def measured(snapshot: Snapshot, since: int | None, until: int | None, **more: object) -> dict[str, float]:
     """Seconds asked, searched and missing by reason."""
-    found = measure_coverage(
-        snapshot, ["songpa"], (), since and since * 1000, until and until * 1000, NOW_MS, **more  # type: ignore[arg-type]
-    )  # fmt: skip
+    found = Footage(snapshot, **more).measure(  # type: ignore[arg-type]
+        ["songpa"], (), since and since * 1000, until and until * 1000, NOW_MS
+    )
     seconds = {gap.reason: gap.camera_hours * 3600 for gap in found.missing if gap.camera_hours is not None}
     return {
         "asked": found.asked_camera_hours * 3600,
@@ -87,7 +100,8 @@ def test_no_footage_at_all() -> None:
 
 
 def test_a_damaged_segment_is_not_searched_time() -> None:
-    snapshot = archive("A", clip("A", (0, 50), segment="s1"), clip("A", (50, 100), segment="s2"))
+    one, other = clip("A", (0, 50)), clip("A", (50, 100))
+    snapshot = archive("A", one, other, segments=(segment("s1", one), segment("s2", other)))
     found = measured(snapshot, 10, 100, damaged=["s2"])
     assert found == {"asked": 90, "searched": 40, DAMAGED_SEGMENT: 50}
 
@@ -102,32 +116,42 @@ def test_failed_clips_of_other_places_and_times_are_not_listed() -> None:
         ]
     )  # fmt: skip
     snapshot = archive("A", clip("A", (0, 60)), failures=failures)
-    coverage = measure_coverage(snapshot, ["songpa"], (), 10_000, 60_000, NOW_MS)
+    coverage = Footage(snapshot).measure(["songpa"], (), 10_000, 60_000, NOW_MS)
     assert [gap.where for gap in coverage.missing] == [("here", "unknown start", "unknown place")]
 
 
 def test_random_archives_against_a_walk_through_the_seconds() -> None:
     random = np.random.default_rng(5)
-    for _ in range(50):
-        clips = []
+    for _ in range(60):
+        held: dict[str, list[ClipDone]] = {f"s{number}": [] for number in range(4)}
         for _ in range(int(random.integers(1, 8))):
             edges = sorted(int(edge) for edge in random.choice(300, 4, replace=False))
-            segment = f"s{random.integers(4)}"
             spans = ((edges[0], edges[1]), (edges[2], edges[3]))
-            clips.append(clip("AB"[int(random.integers(2))], *spans, segment=segment))
+            held[f"s{random.integers(4)}"].append(clip("AB"[int(random.integers(2))], *spans))
+        clips = [c for each in held.values() for c in each]
+        bad = {c.sha256 for c in held["s0"]}
+        low, high = sorted(int(edge) for edge in random.choice(300, 2, replace=False))
+        gone = erased(low, high, *("A", "B")[: int(random.integers(3))])
         since, until = sorted(int(edge) for edge in random.choice(300, 2, replace=False))
-        found = measured(archive("AB", *clips), since, until, damaged=["s0"])
-        searched = damaged = 0
+        segments = tuple(segment(name, *each) for name, each in held.items())
+        found = measured(
+            archive("AB", *clips, segments=segments, erasures=(gone,)), since, until, damaged=["s0"]
+        )
+        counts = dict.fromkeys(("searched", DAMAGED_SEGMENT, ERASED, NO_FOOTAGE), 0)
         for camera in "AB":
             for second in range(since, until):
                 covering = [
                     c for c in clips if c.camera == camera and any(a <= second * 1000 < b for a, b in c.spans)
                 ]
-                searched += any("s0" not in c.segments for c in covering)
-                damaged += bool(covering) and all("s0" in c.segments for c in covering)
-        assert found["searched"] == pytest.approx(searched)
-        assert found.get(DAMAGED_SEGMENT, 0) == pytest.approx(damaged)
-        assert found.get(NO_FOOTAGE, 0) == pytest.approx(2 * (until - since) - searched - damaged)
+                if not covering:
+                    counts[NO_FOOTAGE] += 1
+                elif low <= second < high and (not gone.cameras or camera in gone.cameras):
+                    counts[ERASED] += 1
+                elif all(c.sha256 in bad for c in covering):
+                    counts[DAMAGED_SEGMENT] += 1
+                else:
+                    counts["searched"] += 1
+        assert {name: found.get(name, 0) for name in counts} == pytest.approx(counts)
 
 
 @pytest.mark.parametrize(

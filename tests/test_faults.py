@@ -19,6 +19,7 @@ from indexer.indexing import index_clips
 from indexer.shard.files import ArchiveFiles
 from reid.errors import StorageError
 from search import demo
+from search.engine import Engine
 from search.filters import Filters
 from search.sightings import find_sightings
 from tests.test_search import cameras, query_for
@@ -94,7 +95,8 @@ def test_a_read_only_archive_can_be_searched_and_not_written(tmp_path: Path) -> 
         archive, request = make(disk)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         query = query_for(tmp_path, [Walk("red", 0, 1)])
-        result = find_sightings(archive, query, FakeEmbedder().spec, Filters(("songpa",)), 5)
+        with Engine(archive, FakeEmbedder().spec) as engine:
+            result = find_sightings(engine, query, Filters(("songpa",)), 5)
         assert cameras(result) == ["S-1"]
         with pytest.raises(StorageError, match="read-only"):
             index_clips(archive, [request], fake_pipeline(), now=lambda: NOW)

@@ -13,7 +13,7 @@ DONE = ClipDone(
     sha256="a" * 64, path="/a.mp4", district="songpa", camera="S-1", start_ms=1_700_000_000_000,
     end_ms=1_700_000_060_000, spans=((1_700_000_000_000, 1_700_000_060_000),), start_source="name",
     detector="d", embedder="e", frames_per_second=5, frames_read=300, frames_sampled=300, frames_corrupt=0,
-    tracklets=2, vectors=3, segments=("x",), warnings=(), seconds_taken=1.5,
+    tracklets=2, vectors=3, warnings=(), seconds_taken=1.5,
 )  # fmt: skip
 FAILED = ClipFailed("/b.mp4", None, "S-1", None, "empty", "nothing in it")
 
@@ -36,7 +36,7 @@ def test_whole_rows_come_back() -> None:
         {"tracklets": "2"},
         {"seconds_taken": b"x"},
         {"path": 7},
-        {"segments": 3},
+        {"warnings": 3},
         {"unknown": 1},
     ],
     ids=str,

@@ -10,13 +10,10 @@ from indexer.catalogue import Catalogue
 from indexer.clips import ClipRequest
 from indexer.indexing import index_clips
 from indexer.shard.files import ArchiveFiles, SegmentFiles
-from indexer.shard.reader import Segment
-from indexer.shard.records import Record, Tracklet
-from indexer.shard.writer import SegmentOrigin, seal_segment
 from indexer.times import milliseconds
 from reid.errors import FormatError, InputError, ModelMismatchError, StorageError
 from reid.images import encode_jpeg
-from search import engine
+from search.engine import Engine
 from search.filters import Filters
 from search.query import Query, read_query
 from search.sightings import SearchResult, find_sightings
@@ -63,7 +60,8 @@ def query_for(folder: Path, walks: list[Walk], **choice: object) -> Query:
 
 
 def search(archive: ArchiveFiles, query: Query, filters: Filters = SCOPE, top: int = 10) -> SearchResult:
-    return find_sightings(archive, query, FakeEmbedder().spec, filters, top)
+    with Engine(archive, FakeEmbedder().spec) as engine:
+        return find_sightings(engine, query, filters, top)
 
 
 def cameras(result: SearchResult) -> list[str]:
@@ -204,7 +202,7 @@ def test_empty_absent_and_foreign_archives(tmp_path: Path, made: ArchiveFiles, r
     with pytest.raises(StorageError, match="empty"):
         search(empty, red)
     with pytest.raises(ModelMismatchError, match="indexed with"):
-        find_sightings(made, red, FakeEmbedder("e" * 64).spec, SCOPE, 10)
+        Engine(made, FakeEmbedder("e" * 64).spec)
 
 
 def test_another_format_of_the_catalogue_is_refused(tmp_path: Path) -> None:
@@ -213,57 +211,6 @@ def test_another_format_of_the_catalogue_is_refused(tmp_path: Path) -> None:
         tables["meta"].put("format_version", 99)
     with pytest.raises(FormatError, match="99"):
         Catalogue(archive)
-
-
-@pytest.mark.parametrize("top", [1, 7, 50, 5000])
-@pytest.mark.parametrize("chunk", [64, 65_536])
-def test_the_scan_equals_brute_force(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: int, chunk: int
-) -> None:
-    """Oracle: cosine of every stored row in float64, best row of each tracklet, sorted."""
-    monkeypatch.setattr(engine, "_CHUNK_ROWS", chunk)
-    random = np.random.default_rng(3)
-    segments, expected = [], []
-    query = random.normal(size=(2, 16)).astype(np.float32)
-    query /= np.linalg.norm(query, axis=1, keepdims=True)
-    mean = random.normal(size=(1, 16)).astype(np.float32) * 0.2
-    since = 400_000
-    for number in range(3):
-        segment = random_segment(tmp_path, random, tracklets=150, clip=str(number) * 64)
-        segments.append(segment)
-        rows = np.asarray(segment.vectors, np.float64) - mean
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        scores = (rows @ query.astype(np.float64).T).max(axis=1)
-        for tracklet in range(150):
-            rows = np.flatnonzero((segment.columns.tracklet == tracklet) & (segment.columns.end >= since))
-            if len(rows):
-                expected.append((-scores[rows].max(), number, tracklet))
-    filters = Filters(("songpa",), since_ms=since)
-    scanned = [engine.scan(segment, query, mean, filters, top) for segment in segments]
-    assert [count for _, count in scanned] == [int((s.columns.end >= since).sum()) for s in segments]
-    hits = engine.first([hit for found, _ in scanned for hit in found], top)
-    names = [segment.manifest.segment for segment in segments]
-    assert [(names.index(hit.segment), hit.tracklet) for hit in hits] == [
-        row[1:] for row in sorted(expected)[:top]
-    ]
-    assert np.allclose([hit.score for hit in hits], [-row[0] for row in sorted(expected)[:top]], atol=1e-5)
-
-
-def random_segment(folder: Path, random: np.random.Generator, tracklets: int, clip: str) -> Segment:
-    made = []
-    for number in range(tracklets):
-        vectors = random.normal(size=(int(random.integers(1, 4)), 16)).astype(np.float32)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        start = int(random.integers(0, 1_000_000))
-        record = Record(
-            id=f"{number:016x}", clip=clip, path="clip.mp4", camera="S-1", start_ms=start,
-            end_ms=start + 5000, best_ms=start, best_offset_s=0.0, box=(0, 0, 9, 9), frame=(32, 18),
-            quality=0.5, detections=4,
-        )  # fmt: skip
-        made.append(Tracklet(record, vectors, b"jpeg"))
-    origin = SegmentOrigin("songpa", "2025-02-18", "S-1", clip, 0, 5.0, "e" * 64, "d" * 64, 16)
-    manifest = seal_segment(ArchiveFiles(folder), origin, made)
-    return Segment.open(ArchiveFiles(folder).segment("songpa", "2025-02-18", manifest.segment).folder)
 
 
 TWO = [Walk("red", 0, 1), Walk("blue", 0, 1, lane=1)]
@@ -317,7 +264,7 @@ def two_cameras(tmp_path_factory: pytest.TempPathFactory) -> ArchiveFiles:
     return archive
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "vectors.f16", "columns.npz", "records.lmdb"])
+@pytest.mark.parametrize("name", ["manifest.json", "vectors.f16", "columns.bin", "records.bin"])
 def test_any_altered_byte_is_noticed(two_cameras: ArchiveFiles, red: Query, name: str) -> None:
     """Altered bytes may neither crash a search nor silently change a time, a place or a ranking."""
     [path, _] = sorted((two_cameras.home / "shards").rglob(name))

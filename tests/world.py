@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.pipeline import Pipeline, PipelineOptions
+from reid.attributes import BY_NAME, COLUMNS
+from reid.attributes import COLOURS as TERMS
 from reid.boxes import Boxes, Detections
 from reid.images import Picture
 from reid.models import find_model
@@ -27,6 +29,7 @@ COLOURS = {  # BGR
     "yellow": (20, 220, 230),
     "violet": (210, 30, 200),
 }
+_TERMS = {name: "purple" if name == "violet" else name for name in COLOURS}
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 
 
@@ -96,6 +99,16 @@ class FakeEmbedder:
             vectors[row, 3] = 5
         lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
         return np.asarray(vectors / lengths, np.float32)
+
+    def attributes(self, crops: Sequence[Picture]) -> NDArray[np.float32] | None:
+        """Evidence for the upper colour alone, that of the crop's middle."""
+        logits = np.zeros((len(crops), COLUMNS), np.float32)
+        for row, crop in enumerate(crops):
+            middle = crop[crop.shape[0] // 3 : -crop.shape[0] // 3, crop.shape[1] // 3 : -crop.shape[1] // 3]
+            shown = middle.reshape(-1, 3).mean(axis=0)
+            nearest = min(COLOURS, key=lambda name: float(np.abs(shown - COLOURS[name]).sum()))
+            logits[row, BY_NAME["upper_colours"].start + TERMS.index(_TERMS[nearest])] = 9
+        return logits
 
 
 def fake_pipeline(sha256: str | None = None) -> Pipeline:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class SegmentFiles:
-    """The files of one segment folder."""
+    """The files of one segment folder; which of them there are, the manifest says."""
 
     folder: Path
     MANIFEST = "manifest.json"
     VECTORS = "vectors.f16"
-    COLUMNS = "columns.npz"
-    RECORDS = "records.lmdb"
-    CONTENT = (VECTORS, COLUMNS, RECORDS)
+    COLUMNS = "columns.bin"
+    RECORDS = "records.bin"
+    CODES = "index.faiss"
 
     @property
     def manifest(self) -> Path:
@@ -30,13 +30,18 @@ class SegmentFiles:
 
     @property
     def columns(self) -> Path:
-        """One value per row for filters."""
+        """What is known of each row and of each tracklet."""
         return self.folder / self.COLUMNS
 
     @property
     def records(self) -> Path:
         """Tracklet records and thumbnails."""
         return self.folder / self.RECORDS
+
+    @property
+    def codes(self) -> Path:
+        """The rows' codes, for scanning many."""
+        return self.folder / self.CODES
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,10 @@ class ArchiveFiles:
     def calibration(self, model: str) -> Path:
         """Probabilities fitted on the operator's own pictures, for the embedder of this sha256."""
         return self.home / "calibration" / f"{model}.json"
+
+    def codebook(self, name: str) -> Path:
+        """The codebook of this name; it never changes."""
+        return self.home / "codebooks" / f"{name}.npz"
 
     @property
     def staging(self) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 from reid.errors import DamagedError, FormatError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,14 @@ class Manifest:
     Attributes:
         segment: its name, unique in the archive.
         district, day: the shard it belongs to; `day` is the local (Asia/Seoul) date, YYYY-MM-DD.
-        embedder, detector: sha256 of the models that made it.
+        embedder: sha256 of the model that made the vectors. detectors: of those that found the people.
         dimension: length of a vector.
         tracklets, vectors: counts.
         start_ms, end_ms: first and last detection, milliseconds since 1970 UTC.
         cameras: camera ids; the column `camera` holds positions in this list.
+        rows_by_camera: how many rows each of them has.
         clips: sha256 of the clips it came from.
+        codebook: name of the codebook of its codes; None without codes.
         files: seals by file name.
         format_version: see README.md.
     """
@@ -40,20 +42,25 @@ class Manifest:
     district: str
     day: str
     embedder: str
-    detector: str
+    detectors: tuple[str, ...]
     dimension: int
     tracklets: int
     vectors: int
     start_ms: int
     end_ms: int
     cameras: tuple[str, ...]
+    rows_by_camera: tuple[int, ...]
     clips: tuple[str, ...]
+    codebook: str | None
     files: dict[str, FileSeal]
     format_version: int = FORMAT_VERSION
 
     def to_bytes(self) -> bytes:
         """UTF-8 JSON."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode()
+
+
+_LISTS = ("detectors", "cameras", "rows_by_camera", "clips")
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
@@ -71,10 +78,10 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     if version != FORMAT_VERSION:
         raise FormatError(
             f"{where}: format version {version}, this release reads {FORMAT_VERSION};"
-            " use the release that wrote it, or index the footage again"
+            " bring an older archive up to date with: reid migrate"
         )
     try:
         fields["files"] = {name: FileSeal(**seal) for name, seal in fields["files"].items()}
-        return Manifest(**{**fields, "cameras": tuple(fields["cameras"]), "clips": tuple(fields["clips"])})
+        return Manifest(**{**fields, **{name: tuple(fields[name]) for name in _LISTS}})
     except (KeyError, TypeError, AttributeError) as error:
         raise DamagedError(f"{where}: expected a segment manifest ({error!r})") from None

@@ -1,66 +1,52 @@
-"""Opens a sealed segment: rows mapped from disk, columns in memory, records on demand.
+"""Opens a sealed segment and reads parts of it, nothing of which is taken on trust.
 
-Refuses what does not match its manifest. Knows nothing of queries.
+Files are read, never mapped: a mapped file that is cut off ends the process, and what is mapped counts as
+memory. A part that a checksum of its own goes with (a row, a record) is compared with that; of the rest the
+whole file is compared when it is first touched, and again when the file changed. Knows nothing of queries.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Iterable, Iterator
+import os
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.keyvalue import KeyValueFile
+from indexer.shard import columns
 from indexer.shard.files import SegmentFiles
 from indexer.shard.manifest import Manifest, parse_manifest
-from indexer.shard.records import RECORDS_TABLE, THUMBNAILS_TABLE, Record, record_key, unpack_record
+from indexer.shard.records import Record, Stored, read_record
 from reid.errors import DamagedError, ReidError, StorageError
-from reid.weights import sha256_of
 
-
-@dataclass(frozen=True)
-class Columns:
-    """One value per vector row; rows are sorted by `start`.
-
-    Attributes:
-        camera: (N,) int32, position in the manifest's cameras.
-        start, end: (N,) int64, milliseconds since 1970 UTC.
-        tracklet: (N,) uint32, position of the row's tracklet.
-        quality: (N,) float32, 0..1.
-    """
-
-    camera: NDArray[np.int32]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    tracklet: NDArray[np.uint32]
-    quality: NDArray[np.float32]
+_CHUNK = 1 << 20
+_UNIT_ERROR = 4e-3  # of the length of a unit vector in float16, with room to spare
+_Stamp = tuple[int, int, int]
 
 
 class Segment:
-    """A sealed segment, open for reading.
+    """A sealed segment, open for reading; holds no file open. May be used by several threads.
 
     Attributes:
         manifest: see `Manifest`.
-        vectors: (N, D) float16, mapped read-only from disk.
-        columns: see `Columns`.
+        files: where it lies.
     """
 
-    def __init__(
-        self, files: SegmentFiles, manifest: Manifest, vectors: NDArray[np.float16], columns: Columns
-    ) -> None:
-        self._files = files
+    def __init__(self, files: SegmentFiles, manifest: Manifest) -> None:
+        self.files = files
         self.manifest = manifest
-        self.vectors = vectors
-        self.columns = columns
+        self._places = columns.places(manifest.vectors, manifest.tracklets)
+        self._sound: dict[str, _Stamp] = {}
 
     @classmethod
     def open(cls, folder: Path, seal: str | None = None) -> Segment:
-        """Open the segment in `folder`; what a search reads of it is compared with its checksums.
+        """Open the segment in `folder`: its manifest is read, its files are there in full length.
 
         Args:
             folder: the segment's folder.
@@ -68,74 +54,277 @@ class Segment:
 
         Raises:
             FormatError: an unknown format version.
-            DamagedError: a file is missing, unreadable or altered, or counts do not fit.
+            DamagedError: a file is missing, unreadable or of another length, or counts do not fit.
             StorageError: the machine has no memory or file handles left; says nothing of the segment.
         """
         files = SegmentFiles(folder)
-        with _damage(folder):
+        with damage(folder):
             data = files.manifest.read_bytes()
             manifest = parse_manifest(data, str(files.manifest))
             if seal is not None and hashlib.sha256(data).hexdigest() != seal:
                 raise DamagedError(f"{files.manifest}: altered since the segment was sealed")
-            _compare(files, manifest, (files.VECTORS, files.COLUMNS))
-            shape = (manifest.vectors, manifest.dimension)
-            vectors = np.memmap(files.vectors, np.float16, "r", shape=shape)
-            with np.load(files.columns, allow_pickle=False) as arrays:
-                columns = Columns(**{name: arrays[name] for name in arrays.files})
-            if any(len(column) != manifest.vectors for column in vars(columns).values()):
-                raise DamagedError(f"{files.columns}: expected {manifest.vectors} rows in each column")
-        return cls(files, manifest, vectors, columns)
+            for name, each in manifest.files.items():
+                _check_length(files.folder / name, (files.folder / name).stat().st_size, each.bytes)
+            segment = cls(files, manifest)
+            lengths = {
+                files.VECTORS: manifest.vectors * manifest.dimension * 2,
+                files.COLUMNS: sum(place.bytes for place in segment._places.values()),
+            }
+            for name, length in lengths.items():
+                _check_length(files.folder / name, manifest.files[name].bytes, length)
+        return segment
 
-    def verify(self) -> None:
+    def column(self, name: columns.Name) -> NDArray[Any]:
+        """An array of `columns.bin`, see there.
+
+        Raises:
+            DamagedError: the file is altered.
+        """
+        place = self._places[name]
+        with self._opened(self.files.COLUMNS) as descriptor:
+            return np.frombuffer(_exactly(descriptor, place.bytes, place.offset), place.dtype)
+
+    def halves(self, first: int = 0, last: int | None = None) -> NDArray[np.float16]:
+        """(N, D) float16 rows `first` to `last`, the latter left out.
+
+        Raises:
+            DamagedError: the file is altered.
+        """
+        count = (self.manifest.vectors if last is None else last) - first
+        out = np.empty((count, self.manifest.dimension), np.float16)
+        with self._opened(self.files.VECTORS) as descriptor:
+            _read_into(descriptor, out, first * self.manifest.dimension * 2)
+        return out
+
+    def blocks(self, size: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """(first row, its and the next rows) of the whole segment, `size` rows at a time; what was given is
+        overwritten by the next.
+
+        Raises:
+            DamagedError: the file is altered.
+        """
+        buffer = np.empty((size, self.manifest.dimension), np.float16)
+        with self._opened(self.files.VECTORS) as descriptor:
+            for first in range(0, self.manifest.vectors, size):
+                block = buffer[: min(size, self.manifest.vectors - first)]
+                _read_into(descriptor, block, first * self.manifest.dimension * 2)
+                yield first, block
+
+    def heads(self, positions: Sequence[int]) -> NDArray[np.void]:
+        """Heads (n,) `columns.ROW` of the rows at these positions.
+
+        Raises:
+            DamagedError: the file is altered.
+        """
+        size = columns.ROW.itemsize
+        with self._opened(self.files.COLUMNS) as descriptor:
+            found = b"".join(_exactly(descriptor, size, k * size) for k in positions)
+        return np.frombuffer(found, columns.ROW)
+
+    def rows(self, positions: Sequence[int]) -> tuple[NDArray[np.float16], NDArray[np.void]]:
+        """(n, D) float16 rows at these positions and their heads (n,) `columns.ROW`, each compared with its
+        own checksum: for a few of many.
+
+        Raises:
+            DamagedError: a row is altered.
+        """
+        size, head = self.manifest.dimension * 2, columns.ROW.itemsize
+        with damage(self.files.folder):
+            vectors = _pieces(self.files.vectors, [(size, k * size) for k in positions])
+            heads = np.frombuffer(
+                b"".join(_pieces(self.files.columns, [(head, k * head) for k in positions])), columns.ROW
+            )
+            clean = heads.copy()
+            clean["sum"] = 0
+            for place, (vector, wanted) in enumerate(zip(vectors, heads["sum"], strict=True)):
+                if zlib.crc32(clean[place].tobytes(), zlib.crc32(vector)) != wanted:
+                    raise DamagedError(f"{self.files.vectors}: row {positions[place]} is altered")
+        stacked = np.frombuffer(b"".join(vectors), np.float16).reshape(-1, self.manifest.dimension)
+        return stacked, heads
+
+    def codes(self) -> bytes:
+        """The content of `index.faiss`.
+
+        Raises:
+            DamagedError: the file is altered.
+        """
+        with damage(self.files.folder):
+            data = self.files.codes.read_bytes()
+            if hashlib.sha256(data).hexdigest() != self.manifest.files[self.files.CODES].sha256:
+                raise DamagedError(f"{self.files.codes}: altered since the segment was sealed")
+        return data
+
+    def read(self, positions: Sequence[int]) -> list[tuple[Record, bytes]]:
+        """Records and JPEG thumbnails of the tracklets at these positions.
+
+        Raises:
+            DamagedError: a record is altered.
+        """
+        with damage(self.files.folder):
+            size = columns.TRACKLET.itemsize
+            offset = self._places["tracklets"].offset
+            found = b"".join(_pieces(self.files.columns, [(size, offset + k * size) for k in positions]))
+            pieces = self._pieces_of(np.frombuffer(found, columns.TRACKLET))
+            return [(read_record(record), thumbnail) for record, thumbnail in pieces]
+
+    def stored(self) -> Iterator[Stored]:
+        """All tracklets in the order of the segment, in the form they are stored in.
+
+        Raises:
+            DamagedError: something is altered.
+        """
+        yield from self._stored(self.column("tracklets"))
+
+    def find(self, tracklet: str) -> Stored | None:
+        """The tracklet of this id, or None.
+
+        Raises:
+            DamagedError: something is altered.
+        """
+        try:
+            number = int(tracklet, 16)
+        except ValueError:
+            return None
+        heads = self.column("tracklets")
+        return next(self._stored(heads[heads["id"] == number]), None) if 0 <= number < 1 << 64 else None
+
+    def _stored(self, tracklets: NDArray[np.void]) -> Iterator[Stored]:
+        """The tracklets of these heads."""
+        heads = self.column("rows")
+        end, upper, lower = self.column("end"), self.column("upper"), self.column("lower")
+        with damage(self.files.folder):
+            for head in tracklets:
+                [(record, thumbnail)] = self._pieces_of(head.reshape(1))
+                first, last = int(head["row"]), int(head["row"]) + int(head["rows"])
+                row = heads[first]
+                yield Stored(
+                    f"{int(head['id']):016x}", self.manifest.clips[head["clip"]],
+                    self.manifest.cameras[row["camera"]], int(row["start"]), int(end[first]),
+                    float(row["quality"]), int(upper[first]), int(lower[first]), self.halves(first, last),
+                    record, thumbnail,
+                )  # fmt: skip
+
+    def verify(self, deep: bool = True) -> None:
         """Compare every file with its checksum.
+
+        Args:
+            deep: also the meaning: unit vectors, order, counts, every row and every record.
 
         Raises:
             DamagedError: a file is not what was sealed.
         """
-        with _damage(self._files.folder):
-            _compare(self._files, self.manifest, self._files.CONTENT)
+        for name in self.manifest.files:
+            self._sound.pop(name, None)
+            with self._opened(name):
+                pass
+        if not deep:
+            return
+        with damage(self.files.folder):
+            count, step = self.manifest.vectors, 4096
+            for first in range(0, count, step):
+                self.rows(range(first, min(first + step, count)))
+                lengths = np.linalg.norm(
+                    self.halves(first, min(first + step, count)).astype(np.float32), axis=1
+                )
+                if not (np.abs(lengths - 1) < _UNIT_ERROR).all():
+                    raise DamagedError(f"{self.files.vectors}: a row near {first} is no unit vector")
+            self._check_meaning()
 
-    def read(self, positions: list[int]) -> list[tuple[Record, bytes]]:
-        """Records and JPEG thumbnails of the tracklets at these positions.
+    def _check_meaning(self) -> None:
+        rows, tracklets = self.column("rows"), self.column("tracklets")
+        starts, counts = tracklets["row"].astype(np.int64), tracklets["rows"].astype(np.int64)
+        fits = (
+            np.array_equal(np.repeat(np.arange(len(tracklets)), counts), rows["tracklet"])
+            and np.array_equal(starts, np.cumsum(counts) - counts)
+            and bool((np.diff(rows["start"]) >= 0).all())
+            and bool((self.column("end") >= rows["start"]).all())
+            and np.array_equal(self.column("start"), rows["start"])
+            and np.array_equal(self.column("camera"), rows["camera"])
+            and np.bincount(rows["camera"]).tolist() == list(self.manifest.rows_by_camera)
+        )
+        if not fits:
+            raise DamagedError(f"{self.files.columns}: counts or order do not fit together")
+        for one in self.stored():
+            record = read_record(one.record)
+            if (record.id, record.camera, record.start_ms) != (one.id, one.camera, one.start_ms):
+                raise DamagedError(f"{self.files.records}: the record of {one.id} says something else")
 
-        Raises:
-            DamagedError: the file is altered, or a record is missing or unreadable.
-        """
-        tables = (RECORDS_TABLE, THUMBNAILS_TABLE)
+    def _pieces_of(self, heads: NDArray[np.void]) -> list[tuple[bytes, bytes]]:
+        """Record and thumbnail of tracklets by their heads, compared with their checksums."""
         found = []
-        with _damage(self._files.folder):
-            _compare(self._files, self.manifest, (self._files.RECORDS,))
-        with (
-            _damage(self._files.folder),
-            KeyValueFile(self._files.records, tables, "sealed") as store,
-            store.read() as table,
-        ):
-            for position in positions:
-                value = table[RECORDS_TABLE].get(record_key(position))
-                thumbnail = table[THUMBNAILS_TABLE].get(record_key(position))
-                if value is None or thumbnail is None:
-                    raise DamagedError(f"{self._files.records}: tracklet {position} is missing")
-                found.append((unpack_record(value), thumbnail))
-            return found
+        wanted = [(int(head["record"]) + int(head["thumbnail"]), int(head["at"])) for head in heads]
+        for head, data in zip(heads, _pieces(self.files.records, wanted), strict=True):
+            if zlib.crc32(data) != head["sum"]:
+                raise DamagedError(f"{self.files.records}: the record of {int(head['id']):016x} is altered")
+            found.append((data[: head["record"]], data[head["record"] :]))
+        return found
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        """A file's descriptor; its content is what was sealed."""
+        with damage(self.files.folder):
+            path = self.files.folder / name
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                status = os.fstat(descriptor)
+                stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+                if self._sound.get(name) != stamp:
+                    seal = self.manifest.files[name]
+                    _check_length(path, status.st_size, seal.bytes)
+                    found = _sha256(descriptor)
+                    if found != seal.sha256:
+                        raise DamagedError(f"{path}: sha256 {found[:12]}…, sealed as {seal.sha256[:12]}…")
+                    self._sound[name] = stamp
+                yield descriptor
+            finally:
+                os.close(descriptor)
 
 
-def _compare(files: SegmentFiles, manifest: Manifest, names: Iterable[str]) -> None:
-    for name in names:
-        path, seal = files.folder / name, manifest.files[name]
-        size = path.stat().st_size
-        if size != seal.bytes:
-            raise DamagedError(f"{path}: expected {seal.bytes} bytes, found {size}")
-        found = sha256_of(path)
-        if found != seal.sha256:
-            raise DamagedError(f"{path}: sha256 {found[:12]}…, sealed as {seal.sha256[:12]}…")
+def _check_length(path: Path, found: int, wanted: int) -> None:
+    if found != wanted:
+        raise DamagedError(f"{path}: expected {wanted} bytes, found {found}")
+
+
+def _sha256(descriptor: int) -> str:
+    digest, offset = hashlib.sha256(), 0
+    while data := os.pread(descriptor, _CHUNK, offset):
+        digest.update(data)
+        offset += len(data)
+    return digest.hexdigest()
+
+
+def _pieces(path: Path, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
+    """The (bytes, offset) pieces of a file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return [_exactly(descriptor, size, offset) for size, offset in wanted]
+    finally:
+        os.close(descriptor)
+
+
+def _exactly(descriptor: int, size: int, offset: int) -> bytes:
+    data = os.pread(descriptor, size, offset)
+    if len(data) != size:
+        raise DamagedError(f"expected {size} bytes at {offset}, found {len(data)}")
+    return data
+
+
+def _read_into(descriptor: int, out: Any, offset: int) -> None:
+    view = memoryview(out).cast("B")
+    done = 0
+    while done < len(view):
+        count = os.preadv(descriptor, [view[done:]], offset + done)
+        if not count:
+            raise DamagedError(f"expected {len(view)} bytes at {offset}, found {done}")
+        done += count
 
 
 @contextmanager
-def _damage(folder: Path) -> Iterator[None]:
-    """Turn whatever altered bytes make numpy, zipfile, msgpack and LMDB raise into `DamagedError`."""
+def damage(folder: Path) -> Iterator[None]:
+    """Turn whatever altered bytes make numpy and msgpack raise into `DamagedError`."""
     try:
         yield
-    except ReidError:
+    except (ReidError, GeneratorExit):
         raise
     except MemoryError:
         raise StorageError(f"{folder}: not enough memory to read the segment; search fewer days") from None
@@ -144,4 +333,6 @@ def _damage(folder: Path) -> Iterator[None]:
             raise StorageError(
                 f"{folder}: {error.strerror}; raise the limit (ulimit -n) and try again"
             ) from None
+        if isinstance(error, OSError) and error.errno == errno.ENOENT:
+            raise DamagedError(f"{folder}: {error.filename or 'a file'} is missing") from None
         raise DamagedError(f"{folder}: the segment cannot be read ({error!r})") from None

@@ -1,4 +1,4 @@
-"""The record of a tracklet: what a sighting shows, beside its thumbnail."""
+"""The record of a tracklet, what is searched and shown of it, and the form in which a segment stores it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RECORDS_TABLE = "records"
-THUMBNAILS_TABLE = "thumbnails"
+from indexer.keyvalue import packed, unpacked
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,55 @@ class Tracklet:
         record: see `Record`.
         vectors: (K, D) float32 unit rows, K from 1 to 3.
         thumbnail: JPEG of the best crop.
+        upper, lower: colours of the clothes, bit k for `reid.attributes.COLOURS[k]`; 0 is unknown.
     """
 
     record: Record
     vectors: NDArray[np.float32]
     thumbnail: bytes
+    upper: int = 0
+    lower: int = 0
 
 
-def record_key(position: int) -> str:
-    """Key of the tracklet at `position` of its segment; sorts like the positions."""
-    return f"{position:08d}"
+@dataclass(frozen=True)
+class Stored:
+    """A tracklet as a segment holds it: what goes from one segment into another unchanged.
+
+    Attributes:
+        id, clip, camera, start_ms, end_ms, quality: as in its record.
+        upper, lower: as in `Tracklet`.
+        vectors: (K, D) float16 unit rows.
+        record: msgpack. thumbnail: JPEG.
+    """
+
+    id: str
+    clip: str
+    camera: str
+    start_ms: int
+    end_ms: int
+    quality: float
+    upper: int
+    lower: int
+    vectors: NDArray[np.float16]
+    record: bytes
+    thumbnail: bytes
+
+    @classmethod
+    def of(cls, tracklet: Tracklet) -> Stored:
+        """The stored form of a new tracklet."""
+        record = tracklet.record
+        return cls(
+            record.id, record.clip, record.camera, record.start_ms, record.end_ms, record.quality,
+            tracklet.upper, tracklet.lower, tracklet.vectors.astype(np.float16), packed(record.pack()),
+            tracklet.thumbnail,
+        )  # fmt: skip
+
+
+def read_record(data: bytes) -> Record:
+    """The record packed in `Stored.record`.
+
+    Raises:
+        DamagedError: not msgpack.
+        TypeError, KeyError: not a record.
+    """
+    return unpack_record(unpacked(data))

@@ -1,24 +1,31 @@
-"""Seals a segment: staged, fsynced, verified, renamed. It exists whole or not at all."""
+"""Seals a segment: staged, fsynced, verified, renamed. It exists whole or not at all.
+
+Content goes to disk while it comes, so a segment may be larger than memory; only heads are kept.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.keyvalue import KeyValueFile
+from indexer.shard import columns
 from indexer.shard.files import ArchiveFiles, SegmentFiles
 from indexer.shard.manifest import FileSeal, Manifest
 from indexer.shard.reader import Segment
-from indexer.shard.records import RECORDS_TABLE, THUMBNAILS_TABLE, Tracklet, record_key
+from indexer.shard.records import Stored
 from reid.durable import make_folder, rename_folder, sync_file, sync_folder, write_file
 from reid.errors import storage_errors
 from reid.weights import sha256_of
+
+MOST_CAMERAS = 1 << 16
+"""In one segment."""
 
 
 @dataclass(frozen=True)
@@ -27,23 +34,18 @@ class SegmentOrigin:
 
     Attributes:
         district, day: the shard.
-        camera: id.
-        clip: sha256 of the clip.
-        start_ms: true start of the clip, milliseconds since 1970 UTC.
-        frames_per_second: how much of it was looked at.
-        embedder, detector: sha256 of the models.
+        embedder: sha256 of the model of the vectors. detectors: of those that found the people.
         dimension: length of a vector.
+        made_of: everything else that decides the content: a clip and how it was looked at, or the segments
+            it is rewritten from.
     """
 
     district: str
     day: str
-    camera: str
-    clip: str
-    start_ms: int
-    frames_per_second: float
     embedder: str
-    detector: str
+    detectors: tuple[str, ...]
     dimension: int
+    made_of: tuple[str, ...]
 
     @property
     def segment(self) -> str:
@@ -51,14 +53,30 @@ class SegmentOrigin:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
 
-def seal_segment(archive: ArchiveFiles, origin: SegmentOrigin, tracklets: Sequence[Tracklet]) -> Manifest:
+@dataclass(frozen=True)
+class Coding:
+    """How the rows of a segment become codes.
+
+    Attributes:
+        codebook: its name.
+        encode: from (N, D) float16 rows and the N cameras they come from, to the content of `index.faiss`.
+    """
+
+    codebook: str
+    encode: Callable[[NDArray[np.float16], Sequence[str]], bytes]
+
+
+def seal_segment(
+    archive: ArchiveFiles, origin: SegmentOrigin, tracklets: Iterable[Stored], coding: Coding | None = None
+) -> Manifest:
     """Write the tracklets as one sealed segment and return its manifest.
 
     A folder left under the same name by a run that was stopped before it recorded the segment is
     replaced; the caller holds the archive's lock and has checked that the catalogue lacks it.
 
     Args:
-        tracklets: at least one, any order; vectors (K, `origin.dimension`).
+        tracklets: at least one, by start and id; vectors (K, `origin.dimension`).
+        coding: also write codes.
 
     Raises:
         StorageError: the disk refused; nothing is left behind but staged files.
@@ -69,7 +87,7 @@ def seal_segment(archive: ArchiveFiles, origin: SegmentOrigin, tracklets: Sequen
     with storage_errors(archive.staging):
         shutil.rmtree(staged.folder, ignore_errors=True)
         make_folder(staged.folder)
-        manifest = _write_content(staged, origin, sorted(tracklets, key=lambda t: t.record.start_ms))
+        manifest = _write_content(staged, origin, tracklets, coding)
         write_file(staged.manifest, manifest.to_bytes())
         sync_folder(staged.folder)
         Segment.open(staged.folder).verify()
@@ -79,38 +97,88 @@ def seal_segment(archive: ArchiveFiles, origin: SegmentOrigin, tracklets: Sequen
     return manifest
 
 
-def _write_content(files: SegmentFiles, origin: SegmentOrigin, tracklets: Sequence[Tracklet]) -> Manifest:
-    cameras = tuple(sorted({tracklet.record.camera for tracklet in tracklets}))
-    counts = [len(tracklet.vectors) for tracklet in tracklets]
-    vectors = np.concatenate([tracklet.vectors for tracklet in tracklets])
-    if vectors.shape[1] != origin.dimension:
-        raise ValueError(f"expected vectors of dimension {origin.dimension}, got {vectors.shape[1]}")
-    vectors.astype(np.float16).tofile(files.vectors)
-    per_tracklet: dict[str, NDArray[Any]] = {
-        "camera": np.array([cameras.index(t.record.camera) for t in tracklets], np.int32),
-        "start": np.array([t.record.start_ms for t in tracklets], np.int64),
-        "end": np.array([t.record.end_ms for t in tracklets], np.int64),
-        "tracklet": np.arange(len(tracklets), dtype=np.uint32),
-        "quality": np.array([t.record.quality for t in tracklets], np.float32),
-    }
-    columns = {name: np.repeat(values, counts) for name, values in per_tracklet.items()}
-    with files.columns.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **columns)
-    with (
-        KeyValueFile(files.records, (RECORDS_TABLE, THUMBNAILS_TABLE), "private") as store,
-        store.write() as tables,
-    ):
-        for position, tracklet in enumerate(tracklets):
-            tables[RECORDS_TABLE].put(record_key(position), tracklet.record.pack())
-            tables[THUMBNAILS_TABLE].put(record_key(position), tracklet.thumbnail)
+class _Heads:
+    """What is known of rows and tracklets, gathered while their bytes go to disk."""
+
+    def __init__(self) -> None:
+        self.cameras: dict[str, int] = {}
+        self.clips: dict[str, int] = {}
+        self.last: tuple[int, str] = (-1, "")
+        self._rows: list[tuple[Any, ...]] = []
+        self._tracklets: list[tuple[Any, ...]] = []
+        self._at = 0
+
+    def add(self, one: Stored) -> None:
+        """Take the next tracklet."""
+        key = (one.start_ms, one.id)
+        if key <= self.last:
+            raise ValueError(f"expected tracklets by start and id, got {key} after {self.last}")
+        self.last = key
+        camera = self.cameras.setdefault(one.camera, len(self.cameras))
+        clip = self.clips.setdefault(one.clip, len(self.clips))
+        if camera >= MOST_CAMERAS:
+            raise ValueError(f"expected at most {MOST_CAMERAS} cameras in one segment")
+        number, first = len(self._tracklets), len(self._rows)
+        summed = zlib.crc32(one.thumbnail, zlib.crc32(one.record))
+        place = (self._at, len(one.record), len(one.thumbnail))
+        self._tracklets.append((int(one.id, 16), *place, first, len(one.vectors), clip, summed))
+        self._at += len(one.record) + len(one.thumbnail)
+        for _ in one.vectors:
+            self._rows.append((one.start_ms, one.end_ms, number, one.quality, camera, one.upper, one.lower))
+
+    def arrays(self, vectors: NDArray[np.float16]) -> dict[columns.Name, NDArray[Any]]:
+        """The content of `columns.bin` for these (N, D) rows; cameras and clips are numbered by name."""
+        start, end, tracklet, quality, camera, upper, lower = (
+            zip(*self._rows, strict=True) if self._rows else ((),) * 7
+        )
+        renumbered = np.argsort(np.argsort(np.array(list(self.cameras))))
+        tracklets = np.array(self._tracklets, columns.TRACKLET)
+        tracklets["clip"] = np.argsort(np.argsort(np.array(list(self.clips))))[tracklets["clip"]]
+        rows = np.zeros(len(start), columns.ROW)
+        rows["start"], rows["tracklet"], rows["quality"] = start, tracklet, quality
+        rows["camera"] = renumbered[list(camera)]
+        rows["sum"] = [row_sum(vectors[k], rows[k]) for k in range(len(rows))]
+        return {
+            "rows": rows, "tracklets": tracklets, "start": np.array(start), "end": np.array(end),
+            "camera": rows["camera"], "upper": np.array(upper), "lower": np.array(lower),
+        }  # fmt: skip
+
+
+def row_sum(vector: NDArray[np.float16], head: np.void) -> int:
+    """The `sum` of a row; the one in `head` counts as 0."""
+    clean = head.copy()
+    clean["sum"] = 0
+    return zlib.crc32(clean.tobytes(), zlib.crc32(vector.tobytes()))
+
+
+def _write_content(
+    files: SegmentFiles, origin: SegmentOrigin, tracklets: Iterable[Stored], coding: Coding | None
+) -> Manifest:
+    heads = _Heads()
+    with files.vectors.open("wb") as vectors, files.records.open("wb") as records:
+        for one in tracklets:
+            if one.vectors.shape[1] != origin.dimension:
+                raise ValueError(f"expected dimension {origin.dimension}, got {one.vectors.shape[1]}")
+            heads.add(one)
+            vectors.write(one.vectors.tobytes())
+            records.write(one.record + one.thumbnail)
+    stored = np.memmap(files.vectors, np.float16, "r").reshape(-1, origin.dimension)
+    arrays = heads.arrays(stored)
+    files.columns.write_bytes(columns.to_bytes(arrays))
+    cameras = tuple(sorted(heads.cameras))
+    names = [files.VECTORS, files.COLUMNS, files.RECORDS]
+    if coding:
+        files.codes.write_bytes(coding.encode(stored, [cameras[k] for k in arrays["camera"]]))
+        names.append(files.CODES)
     seals = {}
-    for name in files.CONTENT:
+    for name in names:
         path = files.folder / name
         sync_file(path)
         seals[name] = FileSeal(path.stat().st_size, sha256_of(path))
     return Manifest(
         segment=origin.segment, district=origin.district, day=origin.day, embedder=origin.embedder,
-        detector=origin.detector, dimension=origin.dimension, tracklets=len(tracklets), vectors=len(vectors),
-        start_ms=min(t.record.start_ms for t in tracklets), end_ms=max(t.record.end_ms for t in tracklets),
-        cameras=cameras, clips=(origin.clip,), files=seals,
+        detectors=origin.detectors, dimension=origin.dimension, tracklets=len(arrays["tracklets"]),
+        vectors=len(stored), start_ms=int(arrays["start"].min()), end_ms=int(arrays["end"].max()),
+        cameras=cameras, rows_by_camera=tuple(np.bincount(arrays["camera"], minlength=len(cameras)).tolist()),
+        clips=tuple(sorted(heads.clips)), codebook=coding.codebook if coding else None, files=seals,
     )  # fmt: skip

@@ -1,0 +1,189 @@
+"""Erases: a time in a district or before its cameras, expired days, or a single tracklet.
+
+What is erased is gone from vectors, codes, columns, records and thumbnails when this returns, and footage
+of that time that is indexed again does not bring it back. A segment is written anew without it, or goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.catalogue import Catalogue, Erasure, Sealed, SegmentEntry, Snapshot, writer_lock
+from indexer.codebooks import coding, load_codebook
+from indexer.rewriting import open_entry, remove_folders, remove_leftovers, rewrite, swap
+from indexer.shard.files import ArchiveFiles
+from indexer.shard.reader import Segment
+from indexer.shard.records import Stored
+from indexer.shard.writer import Coding
+from indexer.times import from_milliseconds, milliseconds, to_local_iso
+from reid.errors import DamagedError, FormatError, InputError
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Erased:
+    """An erasure that was carried out.
+
+    Attributes:
+        erasure: as the catalogue keeps it.
+        bytes: that the segments concerned have become smaller.
+        unreadable: segments that could not be read and went as a whole.
+    """
+
+    erasure: Erasure
+    bytes: int
+    unreadable: tuple[str, ...]
+
+    @property
+    def proof(self) -> str:
+        """One line: what went, how much, the checksums of the manifests that are gone, and when."""
+        what = self.erasure
+        place = ",".join(f"{what.district}/{camera}" for camera in what.cameras) or what.district
+        if what.tracklet is not None:
+            place += f" tracklet {what.tracklet}"
+        else:
+            place += f" from {_iso(what.since_ms)} to {_iso(what.until_ms)}"
+        removed = " ".join(seal[:16] for seal in what.removed) or "none"
+        replaced = " ".join(seal[:16] for seal in what.replaced) or "none"
+        return (
+            f"erased {place}: {what.tracklets} tracklets, {what.vectors} vectors, {self.bytes} bytes;"
+            f" manifests gone: {removed}; in their place: {replaced}; at {_iso(what.at_ms)}"
+        )
+
+
+def _iso(moment: int) -> str:
+    return to_local_iso(from_milliseconds(moment))
+
+
+def erase_time(
+    archive: ArchiveFiles, district: str, since_ms: int, until_ms: int, cameras: Sequence[str] = (),
+    progress: Progress = lambda done, of: None, now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Erased:  # fmt: skip
+    """Erase every tracklet of a district of which any part lies in a time.
+
+    Args:
+        district: slug.
+        since_ms, until_ms: milliseconds since 1970 UTC, half-open.
+        cameras: ids; empty for all of the district.
+
+    Raises:
+        InputError: the time is empty, or a camera is unknown.
+        StorageError: another writer, or the disk refused; a rerun erases the rest.
+    """
+    if until_ms <= since_ms:
+        raise InputError(
+            f"expected a time that ends after it begins, got {_iso(since_ms)} to {_iso(until_ms)}"
+        )
+    with Catalogue(archive, "write") as catalogue, writer_lock(archive):
+        snapshot = catalogue.snapshot()
+        for camera in cameras:
+            if (district, camera) not in snapshot.cameras:
+                raise InputError(f"camera {district}/{camera} is not registered; see: reid cameras list")
+        asked = Erasure(
+            district, tuple(cameras), since_ms, until_ms, None, milliseconds(now()), 0, 0, (), ()
+        )  # fmt: skip
+        entries = [
+            entry for entry in snapshot.segments
+            if entry.district == district and entry.start_ms < until_ms and entry.end_ms >= since_ms
+            and (not cameras or not set(cameras).isdisjoint(entry.cameras))
+        ]  # fmt: skip
+        return _erase(archive, catalogue, snapshot, asked, entries, progress)
+
+
+def erase_tracklet(
+    archive: ArchiveFiles, tracklet: str, progress: Progress = lambda done, of: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Erased:  # fmt: skip
+    """Erase one tracklet, by the id that a sighting shows.
+
+    Raises:
+        InputError: no such tracklet.
+        StorageError: another writer, or the disk refused.
+    """
+    with Catalogue(archive, "write") as catalogue, writer_lock(archive):
+        snapshot = catalogue.snapshot()
+        for entry in snapshot.segments:
+            one = _find(archive, entry, tracklet)
+            if one is not None:
+                end_ms, at_ms = one.end_ms + 1, milliseconds(now())
+                asked = Erasure(
+                    entry.district, (one.camera,), one.start_ms, end_ms, tracklet, at_ms, 0, 0, (), ()
+                )
+                return _erase(archive, catalogue, snapshot, asked, [entry], progress)
+    raise InputError(f"no tracklet {tracklet!r} in the archive; give the id that a sighting shows")
+
+
+def _find(archive: ArchiveFiles, entry: SegmentEntry, tracklet: str) -> Stored | None:
+    try:
+        return open_entry(archive, entry).find(tracklet)
+    except (DamagedError, FormatError):
+        return None
+
+
+def _erase(
+    archive: ArchiveFiles, catalogue: Catalogue, snapshot: Snapshot, asked: Erasure,
+    entries: Sequence[SegmentEntry], progress: Progress,
+) -> Erased:  # fmt: skip
+    remove_leftovers(archive, snapshot)
+    gone: list[SegmentEntry] = []
+    sealed: list[Sealed] = []
+    unreadable: list[SegmentEntry] = []
+    for number, entry in enumerate(entries):
+        progress(number, len(entries))
+        try:
+            rows = _asked_rows(open_entry(archive, entry), asked)
+            if not rows.any():
+                continue
+            if not rows.all():
+                new = rewrite(
+                    archive, [entry], f"without {asked!r}", lambda one: not _is_asked(asked, one),
+                    _coding(archive, snapshot, entry),
+                )  # fmt: skip
+                sealed += [new] if new else []
+            gone.append(entry)
+        except (DamagedError, FormatError):
+            unreadable.append(entry)
+    manifests = [SegmentEntry.of(each.manifest) for each in sealed]
+    done = replace(
+        asked,
+        tracklets=sum(each.tracklets for each in gone) - sum(each.tracklets for each in manifests),
+        vectors=sum(each.vectors for each in gone) - sum(each.vectors for each in manifests),
+        removed=tuple(each.seal for each in (*gone, *unreadable)),
+        replaced=tuple(each.seal for each in manifests),
+    )  # fmt: skip
+    # What cannot be read cannot be sorted: all of it goes, and its time stays told as damaged.
+    reason = "damaged, and its files were deleted when a part of it had to be erased"
+    catalogue.quarantine({each.segment: reason for each in unreadable})
+    swap(archive, catalogue, gone, sealed, done)
+    remove_folders(archive, unreadable)
+    less = sum(each.bytes for each in (*gone, *unreadable)) - sum(each.bytes for each in manifests)
+    return Erased(done, less, tuple(each.segment for each in unreadable))
+
+
+def _is_asked(asked: Erasure, one: Stored) -> bool:
+    return asked.covers(one.camera, one.id, one.start_ms, one.end_ms)
+
+
+def _asked_rows(segment: Segment, asked: Erasure) -> NDArray[np.bool_]:
+    """(N,) which rows of a segment are to go; as `Erasure.covers`."""
+    if asked.tracklet is not None:
+        which = segment.column("tracklets")["id"] == int(asked.tracklet, 16)
+        return np.asarray(which[segment.column("rows")["tracklet"]], bool)
+    cameras = [
+        k for k, name in enumerate(segment.manifest.cameras) if not asked.cameras or name in asked.cameras
+    ]
+    here = np.isin(segment.column("camera"), cameras)
+    return here & (segment.column("start") < asked.until_ms) & (segment.column("end") >= asked.since_ms)
+
+
+def _coding(archive: ArchiveFiles, snapshot: Snapshot, entry: SegmentEntry) -> Coding | None:
+    if entry.codebook is None or entry.codebook != snapshot.codebook:
+        return None
+    codebook = load_codebook(archive, entry.codebook)
+    return coding(codebook, entry.district, snapshot.camera_means(codebook.dimension))

@@ -1,0 +1,71 @@
+"""What `columns.bin` holds of each row and each tracklet, and where in the file it lies.
+
+One array after the other, without headers: row heads, tracklet heads, then the columns that filters read.
+Counts come from the manifest, so every place is known without reading. Owns the layout, reads nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROW = np.dtype(
+    [
+        ("start", "<i8"),
+        ("tracklet", "<u4"),
+        ("sum", "<u4"),
+        ("quality", "<f4"),
+        ("camera", "<u2"),
+        ("spare", "<u2"),
+    ]
+)
+"""Of a row, to be read beside its vector. `sum` is the CRC-32 of the vector's bytes and of this head with a
+sum of 0, so that one row read out of a million needs no checksum of the file."""
+
+TRACKLET = np.dtype(
+    [("id", "<u8"), ("at", "<u8"), ("record", "<u4"), ("thumbnail", "<u4"), ("row", "<u4"), ("rows", "<u4"),
+     ("clip", "<u4"), ("sum", "<u4")]
+)  # fmt: skip
+"""Of a tracklet: its id as a number, where its record begins in `records.bin` and how long record and
+thumbnail are, its first row and how many rows it has, its clip (position in the manifest's clips), and the
+CRC-32 of record and thumbnail."""
+
+Name = Literal["rows", "tracklets", "start", "end", "camera", "upper", "lower"]
+_ORDER: tuple[tuple[Name, np.dtype[Any]], ...] = (
+    ("rows", ROW), ("tracklets", TRACKLET), ("start", np.dtype("<i8")), ("end", np.dtype("<i8")),
+    ("camera", np.dtype("<u2")), ("upper", np.dtype("<u2")), ("lower", np.dtype("<u2")),
+)  # fmt: skip
+"""`upper` and `lower` are sets of colours, bit k for `reid.attributes.COLOURS[k]`; 0 is unknown."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an array lies in the file."""
+
+    offset: int
+    count: int
+    dtype: np.dtype[Any]
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        return self.count * self.dtype.itemsize
+
+
+def places(vectors: int, tracklets: int) -> dict[Name, Place]:
+    """Every array's place in the columns of a segment with so many vectors and tracklets."""
+    found: dict[Name, Place] = {}
+    offset = 0
+    for name, dtype in _ORDER:
+        place = Place(offset, tracklets if name == "tracklets" else vectors, dtype)
+        found[name] = place
+        offset += place.bytes
+    return found
+
+
+def to_bytes(arrays: dict[Name, NDArray[Any]]) -> bytes:
+    """The file's content; every array of the type of its place."""
+    return b"".join(np.ascontiguousarray(arrays[name], dtype).tobytes() for name, dtype in _ORDER)
