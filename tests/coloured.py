@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,13 +47,18 @@ def made_crops(people: int = 6, cameras: int = 4, seed: int = 0) -> CropSet:
     targets = np.full((len(rows), COLUMNS), UNKNOWN, np.int8)
     targets[:, BY_NAME["coat"].columns] = (columns[0] % 2)[:, None]
     labels = Labels(columns[0].copy(), columns[1].copy(), columns[2].copy(), targets)
-    return CropSet([np.stack(pictures)], labels, ("sun",), {})
+    masks = np.zeros((len(rows), 64, 32), np.uint8)
+    masks[:, 8:60, 8:24] = 255
+    return CropSet([np.stack(pictures)], labels, ("sun",), {}, [masks])
 
 
 @pytest.fixture(autouse=True)
 def light_work(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A network of a fiftieth of the size, and one thread: two that wait for each other are slower."""
-    monkeypatch.setitem(BUILDERS, "peoplenet_test", partial(PeopleNet, NetConfig((8, 16, 24, 32), (1, 1, 1))))
+    plain = NetConfig((8, 16, 24, 32), (1, 1, 1))
+    gated = replace(plain, tone=0.5, gate=True)
+    for name, config in (("peoplenet_test", plain), ("peoplenet_test_gated", gated)):
+        monkeypatch.setitem(BUILDERS, name, partial(PeopleNet, config))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -69,4 +75,6 @@ def write_cache(folder: Path, crops: CropSet, shards: int = 3) -> None:
     write_manifest(folder, shards, crops.pictures[0].shape[1:3], crops.condition_names, {"seed": 1})
     for shard, rows in enumerate(np.array_split(np.arange(len(crops)), shards)):
         parts = {name: value[rows] for name, value in vars(crops.labels).items()}
-        write_shard(folder, shard, crops.gather(rows), Labels(**parts))
+        masks = crops.gather_masks(rows)
+        assert masks is not None
+        write_shard(folder, shard, crops.gather(rows), masks, Labels(**parts))

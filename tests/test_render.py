@@ -114,6 +114,11 @@ def test_visibility_is_the_share_of_the_silhouette_before_everything_else(
     depth[:, : round(float(box[0] + (1 - share) * (box[2] - box[0])))] = 1.0  # a wall before the left part
     drawing = draw(replace(view, depth=depth), [stage(view, actor)], WHOLE)
     assert drawing.visible[0] == pytest.approx(share, abs=0.08)
+    whole = draw(view, [stage(view, actor)], WHOLE)
+    assert drawing.mask(0).shape == drawing.picture.shape[:2]
+    assert drawing.mask(0).sum() == pytest.approx(share * whole.mask(0).sum(), rel=0.2, abs=2000)
+    painted = (whole.picture != draw(view, [], WHOLE).picture).any(axis=2)
+    assert painted[whole.mask(0) > 0].mean() > 0.99
 
 
 def test_the_nearer_person_hides_the_farther(figure: Figure) -> None:

@@ -95,6 +95,30 @@ def test_attribute_loss_by_hand() -> None:
     assert float(losses.attribute_loss(logits, targets)) == pytest.approx(wanted, rel=1e-6)
 
 
+def test_rare_answers_weigh_as_much_as_frequent_ones() -> None:
+    targets = torch.full((100, COLUMNS), UNKNOWN, dtype=torch.int8)
+    coat, lower = BY_NAME["coat"].columns, BY_NAME["lower"].columns
+    targets[:50, coat] = 0
+    targets[:10, coat] = 1  # 10 of 50 that can tell
+    targets[:, lower] = torch.tensor([1, 0, 0, 0], dtype=torch.int8)
+    targets[:2, lower] = torch.tensor([0, 1, 0, 0], dtype=torch.int8)
+    weights = losses.answer_weights(targets)
+    assert weights[:, coat].flatten().tolist() == pytest.approx([0.5 / 0.8, 0.5 / 0.2])
+    assert weights[1, lower].tolist() == pytest.approx([1 / (4 * 0.98), 8, 8, 8])  # 1 / (4 x .02) is capped
+    logits = torch.zeros(2, COLUMNS)
+    told = losses.attribute_loss(logits, targets[:2], weights) * len(GROUPS)
+    assert float(told) == pytest.approx(2.5 * math.log(2) + 8 * math.log(4), rel=1e-5)
+
+
+def test_the_gates_loss_is_against_the_share_of_the_person() -> None:
+    person = torch.zeros(1, 1, 32, 16)
+    person[..., :8, :] = 1  # the upper half of the upper place
+    loss = losses.gate_loss(torch.zeros(1, 1, 2, 1), person)
+    assert float(loss) == pytest.approx(math.log(2))
+    right, wrong = (losses.gate_loss(torch.tensor([0.0, at]).view(1, 1, 2, 1), person) for at in (-9, 9))
+    assert right < loss < wrong
+
+
 def test_cosine_classifier_by_hand() -> None:
     head = losses.CosineClassifier(2, 2, scale=10.0, margin=0.2)
     with torch.no_grad():
@@ -183,6 +207,37 @@ def test_flipping_mirrors() -> None:
     pixels = augment(crops, np.arange(8), (64, 32), settings, torch.Generator().manual_seed(0)).pixels
     assert bool((pixels[..., :4] < 0).all())
     assert bool((pixels[..., -4:] > 0).all())
+
+
+def test_new_surroundings_leave_the_person_and_the_mask_goes_along() -> None:
+    crops, masks = random_crops(32), np.zeros((32, 80, 40), np.uint8)
+    masks[:, 20:60, :20] = 255  # the left half: mirrored crops show it on the right
+    size, someone = (80, 40), slice(22, 58)
+    for share in (0.0, 1.0):
+        settings = dataclasses.replace(NOTHING, surround_p=share, flip_p=0.5)
+        batch = augment(crops, np.arange(32), size, settings, torch.Generator().manual_seed(2), masks)
+        plain = augment(
+            crops, np.arange(32), size, dataclasses.replace(settings, surround_p=0.0),
+            torch.Generator().manual_seed(2), masks,
+        )  # fmt: skip
+        assert batch.person is not None
+        left, right = batch.person[:, 0, someone, 2:18].mean((1, 2)), batch.person[:, 0, someone, -18:-2]
+        assert bool(((left > 0.9) ^ (right.mean((1, 2)) > 0.9)).all())
+        same = ((batch.pixels - plain.pixels).abs() < 1e-4).all(1, keepdim=True)
+        inner = F.avg_pool2d(batch.person, 5, 1, 2) > 0.999  # away from the soft edge
+        assert bool(same[inner].all())
+        assert bool(same.float().mean() > 0.99) is (share == 0)
+
+
+def test_what_stands_before_the_person_is_not_the_person() -> None:
+    masks = np.full((32, 80, 40), 255, np.uint8)
+    settings = dataclasses.replace(NOTHING, occlude_p=1.0)
+    batch = augment(
+        random_crops(32), np.arange(32), (80, 40), settings, torch.Generator().manual_seed(2), masks
+    )
+    assert batch.person is not None
+    assert bool((batch.person.mean((1, 2, 3)) < 0.95).all())
+    assert augment(random_crops(4), np.arange(4), (80, 40), settings, torch.Generator()).person is None
 
 
 def test_grey_and_cut_crops_hide_their_attributes() -> None:

@@ -17,7 +17,8 @@ import cli
 from reid.attributes import BY_NAME, COLUMNS
 from reid.errors import DamagedError, FormatError, InputError, ReidError
 from reid.networks.checkpoints import fold_batch_norms, load_strictly
-from reid.networks.peoplenet import BUILDERS, NetConfig, PeopleNet
+from reid.networks.peoplenet import BUILDERS, VARIANTS, NetConfig, PeopleNet, Tone
+from reid.registry import IMAGENET_MEAN, IMAGENET_STD
 from reid.training.augment import prepare
 from reid.training.checkpoint import load, save
 from reid.training.cropset import (
@@ -30,6 +31,7 @@ from reid.training.recipe import (
     Augment,
     Data,
     Loss,
+    Network,
     Schedule,
     built_in_recipes,
     load_recipe,
@@ -48,6 +50,9 @@ def test_a_cache_gives_back_what_was_written(tmp_path: Path) -> None:
     opened = open_crops(tmp_path)
     rows = np.random.default_rng(0).permutation(len(crops))
     assert np.array_equal(opened.gather(rows), crops.gather(rows))
+    for one, two in zip(opened.masks, np.array_split(crops.masks[0], 3), strict=True):
+        assert np.array_equal(one, two)
+    assert opened.gather_masks(rows).shape == (24, 64, 32)  # type: ignore[union-attr]
     for name, value in vars(crops.labels).items():
         assert np.array_equal(getattr(opened.labels, name), value), name
     assert (opened.people, opened.condition_names) == (6, ("sun",))
@@ -61,10 +66,13 @@ DAMAGE = [  # what is done to a cache, the error, a word of it
     (lambda f: (f / "crops.json").unlink(), InputError, "crops.json"),
     (lambda f: (f / "crops.json").write_text("{"), DamagedError, "remove the folder"),
     (lambda f: (f / "crops.json").write_text('{"format": 9}'), FormatError, "format 9"),
+    (lambda f: (f / "crops.json").write_text('{"format": 1}'), FormatError, "format 1"),  # without masks
     (lambda f: (f / "labels-00001.npz").unlink(), InputError, "1 of 3 shards"),
     (lambda f: cut(f / "labels-00001.npz"), DamagedError, "labels-00001.npz"),
     (lambda f: cut(f / "crops-00001.npy"), DamagedError, "shard 1"),
     (lambda f: (f / "crops-00002.npy").unlink(), DamagedError, "shard 2"),
+    (lambda f: (f / "masks-00002.npy").unlink(), DamagedError, "shard 2"),
+    (lambda f: np.save(f / "masks-00000.npy", np.zeros((8, 64, 9), np.uint8)), DamagedError, "masks-00000"),
     (lambda f: (f / "crops-00002.npy").write_bytes(b"\x93NUMPY"), DamagedError, "shard 2"),
     (lambda f: np.save(f / "crops-00002.npy", np.zeros((8, 2, 2, 3), np.uint8)), DamagedError, "shard 2"),
 ]  # fmt: skip
@@ -139,9 +147,10 @@ def test_the_learning_rate_rises_and_falls() -> None:
 # Network
 
 
-def test_folding_changes_no_output() -> None:
+@pytest.mark.parametrize("more", [{}, {"tone": 0.5, "gate": True}], ids=["plain", "gated"])
+def test_folding_changes_no_output(more: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    network = PeopleNet(NetConfig((8, 8, 16, 16), (1, 1, 1)))
+    network = PeopleNet(NetConfig((8, 8, 16, 16), (1, 1, 1), **more))
     for _ in range(3):
         network(torch.randn(8, 3, 64, 32))  # statistics other than 0 and 1
     x = torch.randn(4, 3, 64, 32)
@@ -155,8 +164,34 @@ def test_folding_changes_no_output() -> None:
 
 
 def test_variants_fit_the_package() -> None:
-    for build in (BUILDERS["peoplenet_xs"], BUILDERS["peoplenet_s"], BUILDERS["peoplenet_m"]):
-        assert sum(p.numel() for p in build().parameters()) * 2 < 10_000_000  # kept in float16
+    for name in VARIANTS:
+        assert sum(p.numel() for p in BUILDERS[name]().parameters()) * 2 < 10_000_000  # kept in float16
+
+
+def test_the_tone_brings_every_crop_to_one_brightness() -> None:
+    dark, middle, light = (
+        torch.rand(1, 3, 32, 16) * high + low for high, low in ((0.7, 0.02), (1, 0), (0.7, 0.28))
+    )
+    given = torch.cat([dark, middle, light])
+    mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) / 255 for v in (IMAGENET_MEAN, IMAGENET_STD))
+    told = Tone(0.5)((given - mean) / deviation) * deviation + mean
+    torch.testing.assert_close(told.mean((1, 2, 3)), torch.full((3,), 0.5), atol=1e-3, rtol=0)
+    for before, after in zip(given, told, strict=True):
+        order = before.flatten().argsort()
+        assert float(after.flatten()[order].diff().min()) > -1e-5  # what is lighter stays lighter
+    assert 0 <= float(told.min()) <= float(told.max()) <= 1
+    black = (torch.zeros(1, 3, 8, 4) - mean) / deviation
+    torch.testing.assert_close(Tone(0.5)(black), black)
+
+
+def test_a_closed_gate_lets_nothing_through() -> None:
+    network = PeopleNet(NetConfig((8, 8, 16, 16), (1, 1, 1), gate=True)).eval()
+    assert network.gate is not None
+    one, two = torch.randn(2, 1, 3, 64, 32)
+    with torch.no_grad():
+        assert not torch.allclose(network(one)[0], network(two)[0])
+        network.gate.bias.fill_(-99)  # type: ignore[union-attr]
+        torch.testing.assert_close(network(one), network(two))
 
 
 # Runs
@@ -202,13 +237,20 @@ def test_checkpoints_that_do_not_fit_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "loss", [Loss(), Loss(classifier="cosine", metric="circle")], ids=["triplet", "circle"]
+    ("loss", "variant"),
+    [
+        (Loss(), "peoplenet_test"),
+        (Loss(classifier="cosine", metric="circle"), "peoplenet_test"),
+        (Loss(stripes=0.5, balanced=True), "peoplenet_test_gated"),
+    ],
+    ids=["triplet", "circle", "gated"],
 )
-def test_a_small_run_learns_to_tell_people_apart(loss: Loss, tmp_path: Path) -> None:
+def test_a_small_run_learns_to_tell_people_apart(loss: Loss, variant: str) -> None:
     crops, others = made_crops(), made_crops(cameras=6, seed=8)
     recipe = dataclasses.replace(
-        small(steps=120, ema=0.95), loss=loss, augment=dataclasses.replace(Augment(), hue=0)
-    )
+        small(steps=120, ema=0.95), loss=loss, network=Network(variant),
+        augment=dataclasses.replace(Augment(), hue=0),
+    )  # fmt: skip
     trainer = Trainer(recipe, crops, CPU)
     chosen: ValidationSet = dataclasses.replace(held_out(others), targets=others.labels.targets)
     before = measure(trainer.averaged, chosen, (64, 32))

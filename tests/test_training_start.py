@@ -51,6 +51,18 @@ def test_a_file_of_the_same_network_is_taken_whole(tmp_path: Path) -> None:
         np.testing.assert_array_equal(value.detach(), second.get_parameter(key).detach())
 
 
+def test_heads_of_another_size_begin_anew(tmp_path: Path) -> None:
+    old, new = network("peoplenet_xs"), network("peoplenet_gated")
+    path = tmp_path / "net.safetensors"
+    write_tensors(path, {
+        key: value.numpy() for key, value in old.state_dict().items() if value.is_floating_point()
+    })  # fmt: skip
+    start_from(new, str(path))
+    np.testing.assert_array_equal(new.project.weight.detach(), old.project.weight.detach())
+    assert new.attributes.weight.abs().max() == 0
+    assert new.attributes.weight.shape != old.attributes.weight.shape
+
+
 def test_another_architecture_is_refused() -> None:
     with pytest.raises(ModelError, match="cannot start this network"):
         start_from(network("peoplenet_m"), EARLIER)

@@ -4,21 +4,27 @@ Dense 3x3 convolutions, since those train ten times faster on a CPU than depthwi
 normalization in the first stages takes brightness, contrast and colour cast of the camera out (Pan et al.
 2018, "IBN-Net": whole layers as in IBN-b, half of a layer's channels as in IBN-a). Body parts are soft:
 each part's place is a learned mask that begins as a horizontal band, so that a crop that is cut too large or
-too short moves the mask and not the part. Owns the architecture; knows no weights file.
+too short moves the mask and not the part. A gate, where a variant has one, says where the person is, and
+closes the features around. Owns the architecture; knows no weights file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid.attributes import COLUMNS
+from reid.registry import IMAGENET_MEAN, IMAGENET_STD
 
 DIMENSION = 256
+_OPEN = 2.0  # logit of a gate that has learned nothing
+_LEAST_ROOTED = 1e-4  # the slope of a root has no end at 0
+_BENT = 0.9  # below 1, so that what is lighter stays lighter
 _BAND = 0.16  # of the crop's height: how far a part's mask reaches at first, standard deviation
 
 
@@ -32,6 +38,10 @@ class NetConfig:
         halves: in which stages half of the channels are normalized by instance inside the blocks (IBN-a).
         instance: after which stages all channels are (IBN-b); the stem always is.
         parts: soft body parts from head to feet. stripes: hard ones, for the maxima.
+        tone: mean of the picture, 0 to 1, to which each crop is lightened or darkened first, so that dark
+            clothes, which most people wear, differ by more; 0 leaves crops alone.
+        gate: multiply the last features with how likely they are the person's, and let the attributes see
+            the maxima in stripes too.
         dimension: length of the embedding.
     """
 
@@ -41,16 +51,21 @@ class NetConfig:
     instance: tuple[bool, bool, bool] = (True, False, False)
     parts: int = 4
     stripes: int = 4
+    tone: float = 0.0
+    gate: bool = False
     dimension: int = DIMENSION
 
 
 VARIANTS = {
     "peoplenet_xs": NetConfig((24, 48, 96, 160), halves=(False, False, False), parts=2),
+    "peoplenet_gated": NetConfig(
+        (24, 48, 96, 160), halves=(False, False, False), parts=2, tone=0.5, gate=True
+    ),
     "peoplenet_s": NetConfig((24, 48, 96, 192)),
     "peoplenet_m": NetConfig((32, 64, 128, 208)),
 }
-"""By the name a registry row or a recipe uses: 1.6, 2.1 and 2.7 million parameters. The first is RNet with
-soft parts in place of two halves, so that it can start from RNet's weights."""
+"""By the name a registry row or a recipe uses: 1.6, 1.6, 2.1 and 2.7 million parameters. The first two are
+RNet with soft parts in place of two halves, so that they can start from RNet's weights."""
 
 
 class HalfInstanceNorm(nn.Module):
@@ -88,6 +103,25 @@ class Block(nn.Module):
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x), inplace=True)
 
 
+class Tone(nn.Module):
+    """Bends each crop's brightness, x + a x (1 - x), until its mean is `target`; black and white stay."""
+
+    def __init__(self, target: float) -> None:
+        super().__init__()
+        self.target = target
+        for name, values in (("mean", IMAGENET_MEAN), ("deviation", IMAGENET_STD)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1) / 255, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) normalized RGB to the same."""
+        mean, deviation = self.get_buffer("mean"), self.get_buffer("deviation")
+        light = x * deviation + mean
+        bend = light * (1 - light)
+        wanted = self.target - light.mean((1, 2, 3), keepdim=True)
+        amount = (wanted / bend.mean((1, 2, 3), keepdim=True).clamp_min(1e-4)).clamp(-_BENT, _BENT)
+        return (light + amount * bend - mean) / deviation
+
+
 class SoftParts(nn.Module):
     """Means over learned soft masks, one for each body part, beside the whole figure's mean and maximum."""
 
@@ -110,6 +144,22 @@ class SoftParts(nn.Module):
         return torch.cat([flat.mean(2), flat.amax(2), parts], 1)
 
 
+class Features(NamedTuple):
+    """What a network makes of (N, 3, H, W) crops.
+
+    Attributes:
+        embedding: (N, D), before the neck.
+        stripes: (N, stripes * C), roots of the maxima in horizontal stripes.
+        attributes: (N, A) logits.
+        gate: (N, 1, H / 16, W / 16) logits of where the person is; None without a gate.
+    """
+
+    embedding: Tensor
+    stripes: Tensor
+    attributes: Tensor
+    gate: Tensor | None
+
+
 class PeopleNet(nn.Module):
     """Person embedder with an attribute head.
 
@@ -127,6 +177,7 @@ class PeopleNet(nn.Module):
         super().__init__()
         self.config = config
         first = config.channels[0]
+        self.tone: nn.Module = Tone(config.tone) if config.tone else nn.Identity()
         self.stem = nn.Conv2d(3, first, 5, stride=2, padding=2, bias=False)
         self.stem_norm = nn.InstanceNorm2d(first, affine=True)
         self.stages = nn.ModuleList(self._stage(config, number) for number in range(3))
@@ -134,7 +185,9 @@ class PeopleNet(nn.Module):
         self.parts = SoftParts(last, config.parts)
         self.project = nn.Linear((2 + config.parts) * last, config.dimension)
         self.neck = nn.BatchNorm1d(config.dimension)
-        self.attributes = nn.Linear((2 + config.parts) * last, COLUMNS)
+        self.gate = nn.Conv2d(last, 1, 1) if config.gate else None
+        told = 2 + config.parts + (config.stripes if config.gate else 0)
+        self.attributes = nn.Linear(told * last, COLUMNS)
         self.reduce = nn.Linear(config.dimension + config.stripes * last, config.dimension)
         self.reduce.requires_grad_(False)
         self._start()
@@ -156,21 +209,29 @@ class PeopleNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.attributes.weight)
         nn.init.zeros_(self.attributes.bias)
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.constant_(self.gate.bias, _OPEN)  # type: ignore[arg-type]
         nn.init.eye_(self.reduce.weight)
         nn.init.zeros_(self.reduce.bias)
 
-    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) normalized RGB to the embedding before the neck (N, D) and attribute logits (N, A)."""
-        pooled = self.parts(self._maps(x))
-        return self.project(pooled), self.attributes(pooled)
+    def features(self, x: Tensor) -> Features:
+        """What training works on, for (N, 3, H, W) normalized RGB."""
+        maps, gate = self._maps(x), None
+        if self.gate is not None:
+            gate = self.gate(maps)
+            maps = maps * gate.sigmoid()
+        pooled = self.parts(maps)
+        stripes = F.adaptive_max_pool2d(maps, (self.config.stripes, 1)).flatten(1)
+        stripes = stripes.clamp_min(_LEAST_ROOTED).sqrt()
+        told = pooled if self.gate is None else torch.cat([pooled, stripes], 1)
+        return Features(self.project(pooled), stripes, self.attributes(told), gate)
 
     def joined(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What `reduce` reduces, (N, D + stripes * C), for (N, 3, H, W); and attribute logits (N, A)."""
-        maps = self._maps(x)
-        pooled = self.parts(maps)
-        stripes = F.adaptive_max_pool2d(maps, (self.config.stripes, 1)).flatten(1).sqrt()
-        both = [F.normalize(self.project(pooled), dim=1), F.normalize(stripes, dim=1)]
-        return torch.cat(both, 1), self.attributes(pooled)
+        found = self.features(x)
+        both = [F.normalize(found.embedding, dim=1), F.normalize(found.stripes, dim=1)]
+        return torch.cat(both, 1), found.attributes
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) normalized RGB to embeddings (N, D), not of unit length, and attribute logits (N, A).
@@ -182,7 +243,7 @@ class PeopleNet(nn.Module):
 
     def _maps(self, x: Tensor) -> Tensor:
         """(N, C, H / 16, W / 16) features of the last stage, 0 or more."""
-        x = F.relu(self.stem_norm(self.stem(x)), inplace=True)
+        x = F.relu(self.stem_norm(self.stem(self.tone(x))), inplace=True)
         for stage in self.stages:
             x = stage(x)
         return x

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reid.durable import make_folder, write_file
 from reid.errors import InputError
@@ -26,6 +27,9 @@ from reid.people.persons import Person, make_person
 from reid.people.photos import place_on_route
 from reid.people.render import Actor, Region, draw, stage, stand
 from reid.people.view import View
+
+Mask = NDArray[np.uint8]
+"""(h, w) uint8, how much of each pixel is the person: 0 to 255."""
 
 _NEIGHBOUR = 0.3  # share of crops in which somebody else is near
 _LEAST_VISIBLE = 0.35
@@ -106,6 +110,14 @@ def make_crops(
 
     The same arguments give the same bytes on one machine. Numbers of cameras begin with `first_camera`.
     """
+    masked = make_masked_crops(subjects, views, per_view, seed, first_camera)
+    return ((picture, label) for picture, _, label in masked)
+
+
+def make_masked_crops(
+    subjects: Sequence[Subject], views: Sequence[View], per_view: int, seed: int, first_camera: int = 0
+) -> Iterator[tuple[Picture, Mask, CropLabel]]:
+    """`make_crops`, and where in each crop the person is, with all they wear and carry."""
     figures = [build_figure(subject.person, subject.outfit) for subject in subjects]
     for row, subject in enumerate(subjects):
         for column, view in enumerate(views):
@@ -115,8 +127,8 @@ def make_crops(
             for _ in range(per_view):
                 found = _crop(view, row, figures, rng)
                 if found is not None:
-                    picture, shown = found
-                    yield picture, CropLabel(
+                    picture, mask, shown = found
+                    yield picture, mask, CropLabel(
                         subject.person_id, subject.outfit_id, first_camera + column, **shown,
                         light=view.light.kind, place=view.scene.place,
                     )  # fmt: skip
@@ -124,7 +136,7 @@ def make_crops(
 
 def _crop(
     view: View, row: int, figures: Sequence[Figure], rng: np.random.Generator
-) -> tuple[Picture, dict[str, Any]] | None:
+) -> tuple[Picture, Mask, dict[str, Any]] | None:
     """One crop of figure `row`; None when the view has no room for it."""
     for _ in range(_TRIES):
         found = place_on_route(view, figures[row], rng, *_HEIGHTS)
@@ -152,7 +164,7 @@ def _crop(
             "visibility": round(float(drawing.visible[0]), 3),
             "height_px": round(float(size[1]), 1),
         }
-        return picture, label
+        return picture, drawing.mask(0), label
     return None
 
 

@@ -185,10 +185,19 @@ class Drawing:
         picture: (h, w, 3) float32 linear RGB.
         visible: (N,) float32, the share of each actor's silhouette (with clothes, bags and aids) inside
             this region that can be seen.
+        owner: (h, w) int16, or twice that each way where people are small: whose pixel it is, -1 nobody's.
     """
 
     picture: Linear
     visible: NDArray[np.float32]
+    owner: NDArray[np.int16]
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """(h, w) how much of each pixel shows actor `index`, 0..255; what hides them is not them."""
+        own = (self.owner == index).astype(np.float32)
+        if own.shape != self.picture.shape[:2]:
+            own = 0.25 * (own[::2, ::2] + own[1::2, ::2] + own[::2, 1::2] + own[1::2, 1::2])
+        return np.asarray(own * 255 + 0.5, np.uint8)
 
 
 def draw(view: View, staged: Sequence[Staged], region: Region) -> Drawing:
@@ -214,7 +223,7 @@ def draw(view: View, staged: Sequence[Staged], region: Region) -> Drawing:
         drawn = 0.25 * (drawn[::2, ::2] + drawn[1::2, ::2] + drawn[::2, 1::2] + drawn[1::2, 1::2])
     if view.veil is not None:
         drawn = drawn + view.veil[region.slices]
-    return Drawing(drawn, np.asarray(seen / np.maximum(whole, 1), np.float32))
+    return Drawing(drawn, np.asarray(seen / np.maximum(whole, 1), np.float32), canvas.owner)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from reid.training import geometry, quality
 from reid.training.geometry import chance, normal, uniform
 from reid.training.recipe import Augment
 
+_FROM_CROPS = 0.6  # of new surroundings, those taken from other crops
 _GREY = (0.299, 0.587, 0.114)
 _KNEES = 0.55  # where a window must end, from -1 to 1, for the lower body to be seen
 
@@ -32,11 +33,13 @@ class Batch:
         pixels: (N, 3, H, W) float32, RGB, normalized, channels last in memory.
         colourless: (N,) bool, no colour can be told any more.
         legless: (N,) bool, the lower body is cut off.
+        person: (N, 1, H, W) float32, 0 to 1, how much of each pixel is the person; None where not known.
     """
 
     pixels: Tensor
     colourless: Tensor
     legless: Tensor
+    person: Tensor | None = None
 
 
 def to_tensor(crops: NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -62,7 +65,7 @@ def prepare(crops: NDArray[np.uint8], size: tuple[int, int], device: torch.devic
 
 def augment(
     crops: NDArray[np.uint8], cameras: NDArray[np.int64], size: tuple[int, int], settings: Augment,
-    generator: torch.Generator,
+    generator: torch.Generator, masks: NDArray[np.uint8] | None = None,
 ) -> Batch:  # fmt: skip
     """Crops for training.
 
@@ -71,16 +74,21 @@ def augment(
         size: (height, width) of the network's input, multiples of 8.
         settings: how much of everything.
         generator: of all random numbers; its device is where the work is done.
+        masks: (N, H, W) uint8 where in the crops the people are, if that is known.
     """
     device = generator.device
     x = to_tensor(crops, device)
+    if masks is not None:  # goes along with the colours, as a fourth one
+        x = torch.cat([x, torch.from_numpy(masks).to(device)[:, None].float().div_(255)], 1)
     count = len(x)
     window = geometry.draw_windows(count, settings, generator)
     x = geometry.sample(x, window, size)
     x = _some(x, settings.surround_p, _surround, generator)
     x = _some(x, settings.occlude_p, _occlude, generator)
+    x, person = x[:, :3], x[:, 3:]
     turns = torch.from_numpy(np.unique(cameras, return_inverse=True)[1].astype(np.int64)).to(device)
     x = _shade(x, settings.shade_p, generator)
+    x = _dull(x, settings.dull_p, generator)
     x = _colour(x, turns, settings, generator)
     grey = chance(count, settings.grey_p, generator)
     x = _greyed(x, grey, generator)
@@ -91,7 +99,7 @@ def augment(
     ):  # fmt: skip
         x = _some(x, share, change, generator)
     x = normalized(_erase(x, settings.erase_p, generator))
-    return Batch(x, grey, window.bottom < _KNEES)
+    return Batch(x, grey, window.bottom < _KNEES, None if masks is None else person)
 
 
 def _some(
@@ -134,6 +142,16 @@ def _colour(x: Tensor, turns: Tensor, settings: Augment, generator: torch.Genera
     return x.clamp(0, 1)
 
 
+def _dull(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """A crowd in dark and greyish clothes, all of the batch alike: who it is must be told by less."""
+    if not bool(chance(1, share, generator)):
+        return x
+    drawn = torch.rand(2, generator=generator, device=x.device)
+    grey = _luma(x)
+    x = grey + (x - grey) * (0.15 + 0.45 * drawn[0])
+    return x.clamp(1e-3, 1) ** (1 + 0.8 * drawn[1])
+
+
 def _luma(x: Tensor) -> Tensor:
     return (x * torch.tensor(_GREY, device=x.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
@@ -164,14 +182,48 @@ def _others(count: int, generator: torch.Generator) -> Tensor:
 
 
 def _surround(x: Tensor, generator: torch.Generator) -> Tensor:
-    """The person's surroundings taken from another crop; the person is taken to fill a soft middle."""
+    """The person before other surroundings: another crop, a texture, or a plain wall.
+
+    A fourth channel says where the person is; without it they are taken to fill a soft middle.
+    """
+    count, channels, height, width = x.shape
+    if channels == 4:
+        keep = torch.nn.functional.avg_pool2d(x[:, 3:], 3, 1, padding=1, count_include_pad=False)
+    else:
+        keep = _middle(x, generator)
+    crops = x[_others(count, generator), :3]
+    crops = torch.where(chance(count, 0.5, generator).view(-1, 1, 1, 1), crops, crops.flip(3))
+    kind = torch.rand(count, 1, 1, 1, generator=generator, device=x.device)
+    around = torch.where(kind < _FROM_CROPS, crops, _texture(count, (height, width), generator))
+    return torch.cat([x[:, :3] * keep + around * (1 - keep), x[:, 3:]], 1)
+
+
+def _middle(x: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, 1, H, W), 1 where a person mostly is."""
     count, _, height, width = x.shape
     rows = torch.linspace(-1, 1, height, device=x.device).view(1, 1, -1, 1)
     columns = torch.linspace(-1, 1, width, device=x.device).view(1, 1, 1, -1)
     broad = uniform((count, 1, 1, 1), 0.5, 0.7, generator)
     away = (columns.abs() / broad) ** 4 + (rows.abs() / 0.97) ** 8
-    keep = torch.sigmoid((1.2 - away) * 6)
-    return x * keep + x[_others(count, generator)] * (1 - keep)
+    return torch.sigmoid((1.2 - away) * 6)
+
+
+def _texture(count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Walls and floors that never were: a colour, patches of three sizes, and bars."""
+    device = generator.device
+    made = uniform((count, 3, 1, 1), 0, 1, generator)
+    made = made.mean(1, keepdim=True) + (made - made.mean(1, keepdim=True)) * 0.5
+    for cells in (2, 8, 32):
+        patches = torch.randn(count, 3, 2 * cells, cells, generator=generator, device=device)
+        patches = patches.mean(1, keepdim=True) * 1.2 + patches * 0.3
+        strength = uniform((count, 1, 1, 1), -0.1, 0.2, generator).clamp_min(0)
+        made = made + torch.nn.functional.interpolate(patches, size=size, mode="bilinear") * strength
+    rows = torch.linspace(-1, 1, size[0], device=device).view(1, 1, -1, 1)
+    columns = torch.linspace(-0.5, 0.5, size[1], device=device).view(1, 1, 1, -1)
+    angle = uniform((count, 1, 1, 1), 0, 3.14159, generator)
+    along = torch.cos(angle) * columns + torch.sin(angle) * rows
+    bars = torch.sign(torch.sin(along * torch.exp(uniform((count, 1, 1, 1), 2, 4.2, generator))))
+    return (made + bars * uniform((count, 1, 1, 1), -0.3, 0.3, generator).clamp_min(0)).clamp(0, 1)
 
 
 def _occlude(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -183,7 +235,9 @@ def _occlude(x: Tensor, generator: torch.Generator) -> Tensor:
     beside = columns > uniform((count, 1, 1, 1), 0.6, 0.85, generator)
     beside = torch.where(chance(count, 0.5, generator).view(-1, 1, 1, 1), beside, beside.flip(3))
     hidden = torch.where(chance(count, 0.6, generator).view(-1, 1, 1, 1), low, beside)
-    return torch.where(hidden, x[_others(count, generator)].flip(2), x)
+    piece = x[_others(count, generator)].flip(2)
+    piece[:, 3:] = 0  # not the person any more
+    return torch.where(hidden, piece, x)
 
 
 def _erase(x: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,8 @@
 """Labelled crops on disk: rendered once, read as memory-mapped arrays by every run after.
 
-A cache is a folder of shards and `crops.json`. Shard k is `crops-k.npy`, (N, H, W, 3) uint8 BGR, and
-`labels-k.npz`, written last: a shard exists when its labels do, so rendering may be killed at any time.
+A cache is a folder of shards and `crops.json`. Shard k is `crops-k.npy`, (N, H, W, 3) uint8 BGR,
+`masks-k.npy`, (N, H, W) uint8, and `labels-k.npz`, written last: a shard exists when its labels do, so
+rendering may be killed at any time.
 Knows no renderer and no torch.
 """
 
@@ -21,7 +22,7 @@ from reid.attributes import COLUMNS
 from reid.durable import make_folder, write_file, write_npz
 from reid.errors import DamagedError, FormatError, InputError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "crops.json"
 
 Ints = NDArray[np.int64]
@@ -65,16 +66,21 @@ class CropSet:
         labels: of all N.
         condition_names: what `labels.conditions` counts.
         about: what the manifest says of their making.
+        masks: arrays (n, H, W) uint8 beside `pictures`: how much of each pixel is the person, 0 to 255;
+            empty where that is not known.
     """
 
     pictures: Sequence[NDArray[np.uint8]]
     labels: Labels
     condition_names: tuple[str, ...]
     about: Mapping[str, Any]
+    masks: Sequence[NDArray[np.uint8]] = ()
 
     def __post_init__(self) -> None:
         if sum(map(len, self.pictures)) != len(self.labels.identities):
             raise ValueError("expected as many crops as labels")
+        if self.masks and [each.shape for each in self.masks] != [each.shape[:3] for each in self.pictures]:
+            raise ValueError("expected a mask for every crop")
 
     def __len__(self) -> int:
         return len(self.labels.identities)
@@ -86,18 +92,30 @@ class CropSet:
 
     def gather(self, rows: Ints) -> NDArray[np.uint8]:
         """(B, H, W, 3) uint8 BGR crops `rows` (B,), in that order."""
-        ends = np.cumsum([len(each) for each in self.pictures])
-        shards = np.searchsorted(ends, rows, "right")
-        out = np.empty((len(rows), *self.pictures[0].shape[1:]), np.uint8)
-        for shard in np.unique(shards):
-            here = shards == shard
-            first = ends[shard] - len(self.pictures[shard])
-            out[here] = self.pictures[shard][rows[here] - first]
-        return out
+        return _gathered(self.pictures, rows)
+
+    def gather_masks(self, rows: Ints) -> NDArray[np.uint8] | None:
+        """(B, H, W) uint8 masks of `rows`; None where they are not known."""
+        return _gathered(self.masks, rows) if self.masks else None
+
+
+def _gathered(parts: Sequence[NDArray[np.uint8]], rows: Ints) -> NDArray[np.uint8]:
+    ends = np.cumsum([len(each) for each in parts])
+    shards = np.searchsorted(ends, rows, "right")
+    out = np.empty((len(rows), *parts[0].shape[1:]), np.uint8)
+    for shard in np.unique(shards):
+        here = shards == shard
+        first = ends[shard] - len(parts[shard])
+        out[here] = parts[shard][rows[here] - first]
+    return out
 
 
 def _crops_path(folder: Path, shard: int) -> Path:
     return folder / f"crops-{shard:05d}.npy"
+
+
+def _masks_path(folder: Path, shard: int) -> Path:
+    return folder / f"masks-{shard:05d}.npy"
 
 
 def _labels_path(folder: Path, shard: int) -> Path:
@@ -120,15 +138,21 @@ def write_manifest(
     write_file(folder / MANIFEST, json.dumps(table, indent=1).encode())
 
 
-def write_shard(folder: Path, shard: int, pictures: NDArray[np.uint8], labels: Labels) -> None:
+def write_shard(
+    folder: Path, shard: int, pictures: NDArray[np.uint8], masks: NDArray[np.uint8], labels: Labels
+) -> None:
     """Put one shard into a cache; it exists when this returns, and not before.
+
+    Args:
+        folder, shard: where. pictures, masks: see `CropSet`. labels: of the crops.
 
     Raises:
         StorageError: the disk refused.
     """
-    stream = BytesIO()
-    np.save(stream, pictures, allow_pickle=False)
-    write_file(_crops_path(folder, shard), stream.getvalue())
+    for path, array in ((_crops_path(folder, shard), pictures), (_masks_path(folder, shard), masks)):
+        stream = BytesIO()
+        np.save(stream, array, allow_pickle=False)
+        write_file(path, stream.getvalue())
     write_npz(_labels_path(folder, shard), labels.arrays())
 
 
@@ -166,12 +190,11 @@ def open_crops(folder: Path) -> CropSet:
         raise InputError(f"{folder}: {len(missing)} of {table['shards']} shards are not rendered yet")
     size = (table["height"], table["width"])
     shards = [_open_shard(folder, shard, size) for shard in range(table["shards"])]
-    if not any(len(pictures) for pictures, _ in shards):
+    full = [shard for shard in shards if len(shard[0])]
+    if not full:
         raise InputError(f"{folder}: no crop in it")
-    pictures = [pictures for pictures, _ in shards if len(pictures)]
-    return CropSet(
-        pictures, _joined([labels for _, labels in shards]), tuple(table["conditions"]), table["about"]
-    )
+    pictures, masks, labels = zip(*full, strict=True)
+    return CropSet(pictures, _joined(labels), tuple(table["conditions"]), table["about"], masks)
 
 
 def _joined(parts: Sequence[Labels]) -> Labels:
@@ -182,22 +205,29 @@ def _joined(parts: Sequence[Labels]) -> Labels:
     return Labels(identities.astype(np.int64), **columns)
 
 
-def _open_shard(folder: Path, shard: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Labels]:
-    path = _crops_path(folder, shard)
+def _open_shard(
+    folder: Path, shard: int, size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Labels]:
+    path = _labels_path(folder, shard)
     try:
-        with np.load(_labels_path(folder, shard), allow_pickle=False) as arrays:
+        with np.load(path, allow_pickle=False) as arrays:
             labels = Labels(**{name: arrays[name] for name in arrays.files})
-        count = len(labels.identities)
-        pictures = np.load(path, mmap_mode="r" if count else None, allow_pickle=False)
     except Exception as error:  # noqa: BLE001  a damaged zip file raises errors of every kind
-        path = _labels_path(folder, shard) if path.is_file() else path
         raise DamagedError(_again(folder, shard, f"{path.name} cannot be read ({error})")) from None
-    if pictures.shape != (count, *size, 3) or pictures.dtype != np.uint8:
-        wanted = (count, *size, 3)
-        raise DamagedError(
-            _again(folder, shard, f"expected {wanted} uint8, got {pictures.shape} {pictures.dtype}")
-        )
-    return pictures, labels
+    shape = (len(labels.identities), *size)
+    pictures = _open_array(folder, shard, _crops_path(folder, shard), (*shape, 3))
+    return pictures, _open_array(folder, shard, _masks_path(folder, shard), shape), labels
+
+
+def _open_array(folder: Path, shard: int, path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    try:
+        array: NDArray[np.uint8] = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
+    except Exception as error:  # noqa: BLE001  numpy tells a damaged file in several ways
+        raise DamagedError(_again(folder, shard, f"{path.name} cannot be read ({error})")) from None
+    if array.shape != shape or array.dtype != np.uint8:
+        found = f"expected {path.name} {shape} uint8, got {array.shape} {array.dtype}"
+        raise DamagedError(_again(folder, shard, found))
+    return array
 
 
 def _again(folder: Path, shard: int, problem: str) -> str:

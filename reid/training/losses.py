@@ -45,12 +45,31 @@ def circle(embeddings: Tensor, identities: Tensor, margin: float = 0.25, scale: 
     return F.softplus(right + wrong).mean()
 
 
-def attribute_loss(logits: Tensor, targets: Tensor) -> Tensor:
+def answer_weights(targets: Tensor, most: float = 8.0) -> Tensor:
+    """(2, COLUMNS) of false and of true answers, so that rare ones weigh as much as frequent ones.
+
+    Args:
+        targets: (N, COLUMNS) int8 of all crops, 1, 0 or -1 for unknown.
+        most: weight at most: what is very rare would shake the network.
+    """
+    known = (targets >= 0).sum(0).clamp_min(1)
+    share = ((targets == 1).sum(0) / known).clamp(1e-6, 1 - 1e-6)
+    weights = torch.stack([0.5 / (1 - share), 0.5 / share])
+    for group in GROUPS:
+        if group.kind == "one":
+            weights[:, group.columns] = 1 / (len(group.answers) * share[group.columns])
+    return weights.clamp_max(most)
+
+
+def attribute_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean over the groups of attributes of their mean loss over the crops that can tell.
 
     Args:
         logits: (N, COLUMNS). targets: (N, COLUMNS) int8, 1, 0 or -1 for unknown.
+        weights: (2, COLUMNS) of false and of true answers; all 1 without.
     """
+    if weights is None:
+        weights = logits.new_ones(2, COLUMNS)
     if logits.shape[1] != COLUMNS or logits.shape != targets.shape:
         raise ValueError(f"expected logits and targets (N, {COLUMNS}), got {logits.shape}, {targets.shape}")
     losses = []
@@ -58,12 +77,25 @@ def attribute_loss(logits: Tensor, targets: Tensor) -> Tensor:
         answers, truth = logits[:, group.columns].float(), targets[:, group.columns]
         known = truth[:, 0] >= 0
         if group.kind == "one":
-            each = F.cross_entropy(answers, truth.clamp_min(0).float(), reduction="none")
+            each = F.cross_entropy(
+                answers, truth.clamp_min(0).float(), weights[1, group.columns], reduction="none"
+            )
         else:
             wrong = F.binary_cross_entropy_with_logits(answers, truth.clamp_min(0).float(), reduction="none")
-            each = wrong.mean(1)
+            heavy = torch.where(truth == 1, weights[1, group.columns], weights[0, group.columns])
+            each = (wrong * heavy).mean(1)
         losses.append((each * known).sum() / known.sum().clamp_min(1))
     return torch.stack(losses).mean()
+
+
+def gate_loss(gate: Tensor, person: Tensor) -> Tensor:
+    """Cross-entropy of (N, 1, h, w) logits against the person's share of what each stands for.
+
+    Args:
+        gate: logits. person: (N, 1, H, W), 0 to 1.
+    """
+    share = F.interpolate(person, size=gate.shape[2:], mode="area")
+    return F.binary_cross_entropy_with_logits(gate.float(), share)
 
 
 class LinearClassifier(nn.Module):

@@ -106,7 +106,10 @@ class Loss:
         smoothing: of the labels.
         metric: "triplet" (batch-hard, on batch-standardized features), "circle" (Sun et al. 2020) or "none".
         metric_weight: of it; circle loss is about ten times larger than the triplet's.
-        attributes: weight of all attributes together. gender: train that column too.
+        stripes: weight of the triplet loss on the maxima in stripes, which are half of the output.
+        gate: weight of the network's gate: is this part of the picture the person?
+        attributes: weight of all attributes together; balanced: rare answers weigh as much as frequent ones,
+            but for the very rare. gender: train that column too.
     """
 
     classifier: str = "linear"
@@ -115,7 +118,10 @@ class Loss:
     smoothing: float = 0.1
     metric: str = "triplet"
     metric_weight: float = 1.0
+    stripes: float = 0.0
+    gate: float = 0.5
     attributes: float = 0.1
+    balanced: bool = False
     gender: bool = False
 
     def __post_init__(self) -> None:
@@ -123,7 +129,8 @@ class Loss:
             if getattr(self, name) not in known:
                 raise UnknownNameError(f"loss.{name}", getattr(self, name), known)
         _check("loss", self, {"scale": (1, 256), "margin": (0, 1), "smoothing": (0, 0.9),
-               "metric_weight": (0, 100), "attributes": (0, 100)})  # fmt: skip
+               "metric_weight": (0, 100), "stripes": (0, 100), "gate": (0, 100),
+               "attributes": (0, 100)})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -190,9 +197,10 @@ class Augment:
         gamma, gain, cast, contrast, saturation, hue: colour and light; standard deviations, half of each
             drawn once for a camera, half for each crop.
         shade_p: light that falls off across the crop.
+        dull_p: batches in which everybody wears dull and dark colours, as most people do.
         grey_p: grey or infra-red.
         lowres_p, blur_p, motion_p, noise_p, jpeg_p: of the picture's quality; noise: strength in 0..1.
-        surround_p: what is around the person replaced by the surroundings of another crop.
+        surround_p: what is around the person replaced by another crop, a texture or a plain wall.
         occlude_p: a part covered by a piece of another crop. erase_p: or by plain or random pixels.
     """
 
@@ -209,6 +217,7 @@ class Augment:
     saturation: float = 0.3
     hue: float = 0.04
     shade_p: float = 0.25
+    dull_p: float = 0.0
     grey_p: float = 0.06
     lowres_p: float = 0.25
     blur_p: float = 0.2

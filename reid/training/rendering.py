@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reid.errors import InputError
 from reid.images import Picture, resize
-from reid.people.crops import CropLabel, Subject, make_crops, make_subjects
+from reid.people.crops import CropLabel, Mask, Subject, make_masked_crops, make_subjects
 from reid.people.labels import attributes
 from reid.people.light import LIGHTS
 from reid.people.view import make_view
@@ -81,13 +80,17 @@ def render_shard(data: Data, folder: Path, shard: int) -> None:
     subjects = make_subjects(seed, people, lookalikes=data.lookalikes, outfits=data.outfits)
     views = [make_view((seed << 8) + number) for number in range(data.cameras)]
     pictures: list[Picture] = []
+    masks: list[Mask] = []
     labels: list[CropLabel] = []
-    for picture, label in make_crops(subjects, views, data.crops, seed, shard * data.cameras):
+    for picture, mask, label in make_masked_crops(subjects, views, data.crops, seed, shard * data.cameras):
         pictures.append(resize(picture, data.width, data.height))
+        masks.append(resize(mask, data.width, data.height))
         labels.append(replace(label, person_id=label.person_id + shard * data.block))
-    shape = (0, data.height, data.width, 3)
-    stacked: NDArray[np.uint8] = np.stack(pictures) if pictures else np.empty(shape, np.uint8)
-    write_shard(folder, shard, stacked, _labels(data, labels, subjects, shard * data.block))
+    none = np.empty((0, data.height, data.width), np.uint8)
+    write_shard(
+        folder, shard, np.stack(pictures) if pictures else none[..., None].repeat(3, 3),
+        np.stack(masks) if masks else none, _labels(data, labels, subjects, shard * data.block),
+    )  # fmt: skip
 
 
 def _labels(data: Data, labels: list[CropLabel], subjects: list[Subject], first: int) -> Labels:

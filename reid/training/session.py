@@ -207,8 +207,8 @@ class _Session:
     def _title(self) -> str:
         batch, mean = self.trainer.recipe.batch, self._mean
         pace = self.trainer.steps * batch.people * batch.crops / max(self.seconds, 1e-9)
-        losses = f", losses {mean.identity:.2f} {mean.metric:.2f} {mean.attributes:.3f}" if mean else ""
-        return f"step {self.trainer.steps:,}, {self.seconds / 60:.1f} min, {pace:.0f} crops/s{losses}"
+        losses = "".join(f" {each:.3f}" for each in dataclasses.astuple(mean)) if mean else ""
+        return f"step {self.trainer.steps:,}, {self.seconds / 60:.1f} min, {pace:.0f} crops/s, losses{losses}"
 
 
 def _line(figures: dict[str, Any]) -> str:

@@ -17,7 +17,8 @@ _FROM_RNET = (
     ("stage1_norm.", "stages.0.1."), ("stage1.", "stages.0."), ("stage2.", "stages.1."),
     ("stage3.", "stages.2."),
 )  # fmt: skip
-_NEW = ("attributes.", "parts.mask.", "reduce.")  # heads that an older network may lack
+_NEW = ("attributes.", "parts.mask.", "reduce.", "gate.")  # what an older network may lack
+_RESHAPED = ("attributes.",)  # what begins anew when its size differs
 _COUNTER = "num_batches_tracked"
 
 
@@ -37,6 +38,10 @@ def start_from(network: PeopleNet, name: str) -> None:
         path = checked_paths(spec, None)[0]
     given = {_renamed(key): value for key, value in read_checkpoint(path).items()}
     wanted = {key: value.shape for key, value in network.state_dict().items() if not key.endswith(_COUNTER)}
+    given = {
+        key: value for key, value in given.items()
+        if not key.startswith(_RESHAPED) or value.shape == wanted.get(key)
+    }  # fmt: skip
     lacking = [key for key in wanted if key not in given and not key.startswith(_NEW)]
     odd = [key for key, value in given.items() if key in wanted and value.shape != wanted[key]]
     if lacking or odd:

@@ -37,11 +37,12 @@ class StepLosses:
     identity: float
     metric: float
     attributes: float
+    gate: float
 
     @property
     def total(self) -> float:
         """The sum."""
-        return self.identity + self.metric + self.attributes
+        return self.identity + self.metric + self.attributes + self.gate
 
 
 class MixStyle:
@@ -94,6 +95,8 @@ class Trainer:
         self._targets = labels.targets.copy()
         if not recipe.loss.gender:
             self._targets[:, BY_NAME["gender"].columns] = UNKNOWN
+        weights = losses.answer_weights(torch.from_numpy(self._targets)) if recipe.loss.balanced else None
+        self._weights = None if weights is None else weights.to(self.device)
         torch.manual_seed(recipe.schedule.seed)
         network = BUILDERS[recipe.network.variant]()
         if recipe.network.start:
@@ -116,7 +119,7 @@ class Trainer:
         rows = self._sampler.batch(self.steps)
         batch = augment(
             self._crops.gather(rows), self._crops.labels.cameras[rows], self.recipe.schedule.size_at(done),
-            self.recipe.augment, self._generator,
+            self.recipe.augment, self._generator, self._crops.gather_masks(rows),
         )  # fmt: skip
         parts = self._losses(rows, batch)
         self.optimizer.zero_grad(set_to_none=True)
@@ -136,22 +139,27 @@ class Trainer:
         return found
 
     def _losses(self, rows: np.ndarray[Any, np.dtype[np.int64]], batch: Batch) -> Tensor:
-        """(3,) identity, metric, attributes; weighted."""
+        """(4,) identity, metric, attributes, gate; weighted."""
         self.network.train()
         loss = self.recipe.loss
         identities = torch.from_numpy(self._crops.labels.identities[rows]).to(self.device)
         half = torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda")
         with half:
-            embeddings, attributes = self.network.features(batch.pixels)
-        embeddings, attributes = embeddings.float(), attributes.float()
+            found = self.network.features(batch.pixels)
+        embeddings = found.embedding.float()
         identity = self.classifier(self.network.neck(embeddings), identities, loss.smoothing)
         metric = embeddings.new_zeros(())
         if loss.metric != "none":
             measure = losses.batch_hard_triplet if loss.metric == "triplet" else losses.circle
             metric = measure(embeddings, identities) * loss.metric_weight
+        if loss.stripes:
+            metric = metric + losses.batch_hard_triplet(found.stripes.float(), identities) * loss.stripes
         targets = torch.from_numpy(self._targets[rows]).to(self.device)
-        told = losses.attribute_loss(attributes, hide(targets, batch))
-        return torch.stack([identity, metric, told * loss.attributes])
+        told = losses.attribute_loss(found.attributes, hide(targets, batch), self._weights)
+        gate = embeddings.new_zeros(())
+        if found.gate is not None and batch.person is not None:
+            gate = losses.gate_loss(found.gate, batch.person) * loss.gate
+        return torch.stack([identity, metric, told * loss.attributes, gate])
 
     @torch.no_grad()
     def _average(self) -> None:
