@@ -107,14 +107,18 @@ class Crowd:
         people: how many; `people_for` says how many go with a number of vectors.
         cameras: how many.
         seed: of it all.
+        views: shares of tracklets with one, two... vectors.
 
     Attributes:
         colours: (people,) int64, of the upper clothing.
     """
 
-    def __init__(self, model: VectorModel, people: int, cameras: int, seed: int) -> None:
+    def __init__(
+        self, model: VectorModel, people: int, cameras: int, seed: int, views: tuple[float, ...] = VIEWS
+    ) -> None:
         rng = np.random.default_rng([seed, 0])
         self.model = model
+        self._views = views
         self._seed = seed
         looks = rng.choice(len(model.shares), people, p=_shares(model.shares))
         colours = np.cumsum(model.colours, axis=1)
@@ -135,7 +139,7 @@ class Crowd:
         rng = np.random.default_rng([self._seed, 1, number])
         people = rng.integers(len(self._people), size=tracklets)
         cameras = rng.integers(len(self._cameras), size=tracklets)
-        counts = rng.choice(np.arange(1, len(VIEWS) + 1), tracklets, p=VIEWS)
+        counts = rng.choice(np.arange(1, len(self._views) + 1), tracklets, p=self._views)
         passages = self._passages(rng, people, self._cameras[cameras])
         rows = np.repeat(np.arange(tracklets), counts)
         return Sample(_views(rng, self.model, passages, rows), rows, people, cameras)
@@ -144,11 +148,15 @@ class Crowd:
         """One more picture each of `count` people of the crowd, before a camera of its own: (count, D) unit
         rows and (count,) who they are.
         """
-        rng = np.random.default_rng([self._seed, 2, seed])
-        people = rng.integers(len(self._people), size=count)
-        places = _normal(rng, count, self.model.camera)
+        people = np.random.default_rng([self._seed, 2, seed]).integers(len(self._people), size=count)
+        return self.photos_of(people, seed), people
+
+    def photos_of(self, people: Ints, seed: int = 0) -> F32:
+        """(count, D) unit rows: one more picture of each of these people, before a camera of its own."""
+        rng = np.random.default_rng([self._seed, 4, seed])
+        places = _normal(rng, len(people), self.model.camera)
         passages = self._passages(rng, people, places)
-        return _views(rng, self.model, passages, np.arange(count)), people
+        return _views(rng, self.model, passages, np.arange(len(people)))
 
     def pairs(self, people: int, cameras: int = 8) -> tuple[F32, F32]:
         """Two views each, (people, cameras, D) unit rows, of passages of the first people before cameras that
@@ -170,10 +178,14 @@ class Crowd:
         return self._people[people] + places + _normal(rng, len(people), self.model.passage) * strength
 
 
-def people_for(vectors: int) -> int:
+def vectors_each(views: tuple[float, ...] = VIEWS) -> float:
+    """Vectors of a tracklet, on average."""
+    return sum(count * share for count, share in enumerate(views, 1))
+
+
+def people_for(vectors: int, views: tuple[float, ...] = VIEWS) -> int:
     """How many people give so many vectors, seen `PASSAGES` times each."""
-    per_passage = sum(count * share for count, share in enumerate(VIEWS, 1))
-    return max(2, round(vectors / per_passage / PASSAGES))
+    return max(2, round(vectors / vectors_each(views) / PASSAGES))
 
 
 def gallery(model: VectorModel, vectors: int, seed: int, cameras: int = 400) -> tuple[Crowd, Iterator[F32]]:
