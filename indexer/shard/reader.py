@@ -60,9 +60,9 @@ class Segment:
         files = SegmentFiles(folder)
         with damage(folder):
             data = files.manifest.read_bytes()
-            manifest = parse_manifest(data, str(files.manifest))
             if seal is not None and hashlib.sha256(data).hexdigest() != seal:
                 raise DamagedError(f"{files.manifest}: altered since the segment was sealed")
+            manifest = parse_manifest(data, str(files.manifest))
             for name, each in manifest.files.items():
                 _check_length(files.folder / name, (files.folder / name).stat().st_size, each.bytes)
             segment = cls(files, manifest)
@@ -294,9 +294,13 @@ def _sha256(descriptor: int) -> str:
 
 
 def _pieces(path: Path, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
-    """The (bytes, offset) pieces of a file."""
+    """The (bytes, offset) pieces of a file, none of which reaches beyond its end."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
+        length = os.fstat(descriptor).st_size
+        for size, offset in wanted:  # altered sizes must not ask for more memory than there is
+            if offset + size > length:
+                raise DamagedError(f"{path}: expected {size} bytes at {offset}, found {length} in all")
         return [_exactly(descriptor, size, offset) for size, offset in wanted]
     finally:
         os.close(descriptor)

@@ -128,9 +128,7 @@ class _Heads:
 
     def arrays(self, vectors: NDArray[np.float16]) -> dict[columns.Name, NDArray[Any]]:
         """The content of `columns.bin` for these (N, D) rows; cameras and clips are numbered by name."""
-        start, end, tracklet, quality, camera, upper, lower = (
-            zip(*self._rows, strict=True) if self._rows else ((),) * 7
-        )
+        start, end, tracklet, quality, camera, upper, lower = zip(*self._rows, strict=True)
         renumbered = np.argsort(np.argsort(np.array(list(self.cameras))))
         tracklets = np.array(self._tracklets, columns.TRACKLET)
         tracklets["clip"] = np.argsort(np.argsort(np.array(list(self.clips))))[tracklets["clip"]]
@@ -162,6 +160,8 @@ def _write_content(
             heads.add(one)
             vectors.write(one.vectors.tobytes())
             records.write(one.record + one.thumbnail)
+    if not heads.cameras:
+        raise ValueError("expected at least one tracklet, got none")
     stored = np.memmap(files.vectors, np.float16, "r").reshape(-1, origin.dimension)
     arrays = heads.arrays(stored)
     files.columns.write_bytes(columns.to_bytes(arrays))
