@@ -224,6 +224,7 @@ def rewritten(data: bytes, name: str, value: object) -> bytes:
         ("ranks", np.zeros(3, np.int32), DamagedError),
         ("model", None, DamagedError),
         ("distortion", -1.0, DamagedError),
+        ("growth", np.nan, DamagedError),
     ],
 )
 def test_each_field_of_a_codebook_is_checked(
