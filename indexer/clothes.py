@@ -6,12 +6,15 @@ What a picture cannot tell is the empty set, which means unknown and is never a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from reid.attributes import COLOURS
 from reid.description import KOREAN, describe
-from reid.embedder import Embedder
 from reid.errors import UnknownNameError
 from reid.images import Picture
+
+if TYPE_CHECKING:
+    from reid.embedder import Embedder
 
 UNKNOWN = 0
 

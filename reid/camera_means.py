@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.embedder import unit_rows
+from reid.vectors import unit_rows
 
 F32 = NDArray[np.float32]
 

@@ -18,12 +18,12 @@ from reid.models import find_model
 from reid.registry import DEFAULT_EMBEDDER, ModelSpec
 from reid.runtimes import Runtime
 from reid.runtimes.build import open_embedding
+from reid.vectors import unit_rows
 from reid.weights import checked_paths
 
 _BATCH = 16
 """Of 8 to 64 rows on one CPU thread, 16 was fastest for OSNet x0.25 and x1.0 in float32, 32 for rnet,
 which mirrors and so runs twice as many."""
-_SHORTEST = 1e-12
 
 
 class Embedder:
@@ -99,16 +99,6 @@ class Embedder:
                 " the file is not the embedder its name says"
             )
         return [output[:count] + output[count:] if self.spec.mirror else output for output in outputs]
-
-
-def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, D) float32 rows scaled to length 1; a row without direction becomes the first axis."""
-    # float64: the squares of huge but finite float32 numbers overflow.
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    known = np.isfinite(lengths) & (lengths > _SHORTEST)
-    first_axis = np.eye(1, vectors.shape[1])
-    scaled = np.divide(vectors, lengths, out=np.tile(first_axis, (len(vectors), 1)), where=known)
-    return np.asarray(scaled, np.float32)
 
 
 def load_embedder(name: str = DEFAULT_EMBEDDER, models: Path | None = None) -> Embedder:

@@ -29,6 +29,7 @@ from indexer.shard import columns
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
 from indexer.shard.records import Record
+from indexer.shard.writer import MOST_ROWS
 from reid.camera_means import CameraMeans, centred
 from reid.errors import ArchiveError, DamagedError, FormatError, ModelMismatchError, StorageError
 from reid.registry import ModelSpec
@@ -40,6 +41,7 @@ CODE_BYTES = 4 << 30
 
 _BLOCK = 1024  # rows read and compared at a time: half a megabyte, which the processor keeps near
 _SPARSE = 16  # below one row in so many, rows are read one by one
+_MANY_CODES = 500_000  # fewer are scanned before a second thread is under way
 _FULL = 0.95  # share of the memory for codes that is filled beforehand
 _TRIES = 4  # views of an archive that changes under a search
 
@@ -94,17 +96,13 @@ class Loaded:
         self.entry = entry
         self.slot: tuple[CodePool, Slot] | None = None
         self._columns: dict[str, NDArray[Any]] = {}
-        self._scales: tuple[CameraMeans, F32, F32] | None = None
+        self._taken: tuple[CameraMeans, F32] | None = None
+        self._scale: tuple[CameraMeans, F32] | None = None
 
     @cached_property
     def segment(self) -> Segment:
         """Open; raises as `Segment.open`."""
         return open_entry(self._archive, self.entry)
-
-    @cached_property
-    def most_rows(self) -> int:
-        """Of one tracklet."""
-        return int(self.segment.column("tracklets")["rows"].max())
 
     def __getitem__(self, name: columns.Name) -> NDArray[Any]:
         """A column that filters read."""
@@ -114,19 +112,36 @@ class Loaded:
 
     def means_of(self, means: CameraMeans) -> F32:
         """(C, D) of the segment's cameras."""
-        return means.of([(self.entry.district, camera) for camera in self.entry.cameras])
+        if self._taken is None or self._taken[0] is not means:
+            of_cameras = means.of([(self.entry.district, camera) for camera in self.entry.cameras])
+            self._taken = (means, of_cameras)
+        return self._taken[1]
 
     def scale(self, means: CameraMeans) -> F32:
         """(N,) one over the length of each row less its camera's mean."""
-        if self._scales is None or self._scales[0] is not means:
+        if self._scale is None or self._scale[0] is not means:
             taken = self.means_of(means)
             lengths = np.empty(self.entry.vectors, np.float32)
             for first, block in self.segment.blocks(_BLOCK):
                 rows = block.astype(np.float32) - taken[self["camera"][first : first + len(block)]]
                 lengths[first : first + len(block)] = np.linalg.norm(rows, axis=1)
-            scale = np.asarray(1 / np.maximum(lengths, 1e-9), np.float32)
-            self._scales = (means, taken, scale)
-        return self._scales[2]
+            self._scale = (means, np.asarray(1 / np.maximum(lengths, 1e-9), np.float32))
+        return self._scale[1]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Rows of one segment that were compared exactly.
+
+    Attributes:
+        rows: (n,) their numbers. scores: (n,) float32.
+        heads: (n,) `columns.ROW`, where they are at hand.
+    """
+
+    loaded: Loaded
+    rows: NDArray[np.int64]
+    scores: F32
+    heads: NDArray[np.void] | None = None
 
 
 @dataclass(frozen=True)
@@ -401,97 +416,113 @@ class _Search:
         self.damaged: dict[str, str] = {}
 
     def run(self, exact: bool) -> Found:
+        """Plan, compare, read what is shown."""
         coded = {id(each) for each in self._view.coded(self._wanted)}
-        most = {id(each): self._scope.rows_at_most(each.entry) for each in self._wanted}
-        by_code = sum(count for name, count in most.items() if name in coded)
-        plan = EXACT
-        if not exact:
-            costs = self._engine.costs(self._view)
-            others = sum(most.values()) - by_code
-            plan = choose(costs, self._view.codebook, by_code, others, self._top)
+        plan = EXACT if exact else self._plan(coded)
         rows: dict[str, int] = {}
-        hits: list[Hit] = []
+        compared: list[Candidates] = []
         scanned: list[tuple[Loaded, Bools | None]] = []
         for loaded in self._wanted:
             with self._noting_damage(loaded):
                 keep = self._scope.rows(loaded.entry, loaded)
-                rows[loaded.entry.segment] = loaded.entry.vectors if keep is None else int(keep.sum())
-                if plan.kind == "codes" and id(loaded) in coded:
+                count = loaded.entry.vectors if keep is None else int(keep.sum())
+                rows[loaded.entry.segment] = count
+                if count and plan.kind == "codes" and id(loaded) in coded:
                     scanned.append((loaded, keep))
-                else:
-                    hits += self._scan(loaded, keep)
+                elif count:
+                    compared.append(self._scan(loaded, keep, count))
         if scanned and self._view.pool:
-            hits += self._refine(self._view.pool, scanned, plan.refine)
-        hits, contents = self._read_first(hits)
+            compared += self._refine(self._view.pool, scanned, plan.refine)
+        hits, contents = self._read_first(compared)
         sound = [each.entry.segment for each in self._wanted if each.entry.segment not in self.damaged]
         return Found(
             tuple(hits), tuple(contents), plan, sum(rows[name] for name in sound), tuple(sound), self.damaged,
             self._view,
         )  # fmt: skip
 
-    def _scan(self, loaded: Loaded, keep: Bools | None) -> list[Hit]:
-        """The best tracklets of one segment, every row in scope compared."""
+    def _plan(self, coded: set[int]) -> Plan:
+        by_code = others = 0
+        for loaded in self._wanted:
+            most = self._scope.rows_at_most(loaded.entry)
+            by_code, others = (by_code + most, others) if id(loaded) in coded else (by_code, others + most)
+        costs = self._engine.costs(self._view)
+        return choose(costs, self._view.codebook, by_code, others, self._top)
+
+    def _scan(self, loaded: Loaded, keep: Bools | None, count: int) -> Candidates:
+        """The best rows of one segment, all `count` in scope compared."""
         if loaded.segment.manifest.embedder != self._engine.embedder.sha256:
             name = loaded.entry.segment
             raise ModelMismatchError(f"{name}: holds vectors of another model; index it again")
-        count = loaded.entry.vectors if keep is None else int(keep.sum())
-        if count == 0:
-            return []
         if keep is not None and count * _SPARSE < loaded.entry.vectors:
             return self._compare(loaded, np.flatnonzero(keep))
-        raw = np.empty(loaded.entry.vectors, np.float32)
-        scale, taken = loaded.scale(self._view.means), loaded.means_of(self._view.means)
-        off = taken @ self._vectors.T
+        scores = np.empty(loaded.entry.vectors, np.float32)
+        off = loaded.means_of(self._view.means) @ self._vectors.T
         for first, block in loaded.segment.blocks(_BLOCK):
-            camera = loaded["camera"][first : first + len(block)]
-            products = inner_products(block, self._vectors) - off[camera]
-            raw[first : first + len(block)] = products.max(axis=1)
-        scores = raw * scale
+            here = slice(first, first + len(block))
+            scores[here] = (inner_products(block, self._vectors) - off[loaded["camera"][here]]).max(axis=1)
+        scores *= loaded.scale(self._view.means)
         if keep is not None:
             scores[~keep] = -np.inf
-        need = min(count, self._top * loaded.most_rows)
+        need = min(count, self._top * MOST_ROWS)
         best = np.argpartition(-scores, need - 1)[:need] if need < len(scores) else np.arange(len(scores))
-        best = best[np.isfinite(scores[best])]
-        heads = loaded.segment.heads(best.tolist())
-        return self._hits(loaded, scores[best], heads)
+        return Candidates(loaded, best, scores[best])
 
-    def _compare(self, loaded: Loaded, rows: NDArray[np.int64]) -> list[Hit]:
-        """The best tracklets among a few rows of one segment."""
+    def _compare(self, loaded: Loaded, rows: NDArray[np.int64]) -> Candidates:
+        """A few rows of one segment compared."""
         halves, heads = loaded.segment.rows(rows.tolist())
-        means = loaded.means_of(self._view.means)
-        scores = (centred(halves.astype(np.float32), means[heads["camera"]]) @ self._vectors.T).max(axis=1)
-        return self._hits(loaded, scores, heads)
+        kept = halves.astype(np.float32) - loaded.means_of(self._view.means)[heads["camera"]]
+        lengths = np.maximum(np.sqrt(np.einsum("nd,nd->n", kept, kept)), 1e-9)
+        scores = (kept @ self._vectors.T).max(axis=1) / lengths
+        return Candidates(loaded, rows, scores, heads)
 
     def _refine(
         self, pool: CodePool, scanned: Sequence[tuple[Loaded, Bools | None]], count: int
-    ) -> list[Hit]:
-        """The best tracklets by code, compared exactly."""
-        places, rows, _ = self._engine.scan_codes(
-            pool, scanned, self._vectors, count, self._threads, self.damaged
-        )
+    ) -> list[Candidates]:
+        """The best rows by code, compared exactly."""
+        codes = sum(loaded.entry.vectors for loaded, _ in scanned)
+        threads = self._threads if codes > _MANY_CODES else 1
+        places, rows, _ = self._engine.scan_codes(pool, scanned, self._vectors, count, threads, self.damaged)
         pairs = np.unique(np.stack([places, rows], axis=1), axis=0)
-        hits: list[Hit] = []
+        compared: list[Candidates] = []
         edges = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1, append=-1))
-        for first, last in pairwise(edges.tolist()):
-            loaded = scanned[pairs[first, 0]][0]
+        for begin, end in pairwise(edges.tolist()):
+            loaded = scanned[pairs[begin, 0]][0]
             with self._noting_damage(loaded):
-                hits += self._compare(loaded, pairs[first:last, 1])
-        return hits
+                compared.append(self._compare(loaded, pairs[begin:end, 1]))
+        return compared
 
-    def _hits(self, loaded: Loaded, scores: F32, heads: NDArray[np.void]) -> list[Hit]:
-        best: dict[int, Hit] = {}
-        for score, tracklet, start in zip(
-            scores.tolist(), heads["tracklet"].tolist(), heads["start"].tolist(), strict=True
-        ):
-            before = best.get(tracklet)
-            if before is None or score > before.score:
-                best[tracklet] = Hit(score, loaded.entry.segment, tracklet, start)
-        return list(best.values())
+    def _best(self, compared: Sequence[Candidates]) -> list[Hit]:
+        """The best tracklets, best first, without those of damaged segments."""
+        sound = [each for each in compared if each.loaded.entry.segment not in self.damaged]
+        if not sound:
+            return []
+        scores = np.concatenate([each.scores for each in sound])
+        owners = np.repeat(np.arange(len(sound)), [len(each.scores) for each in sound])
+        inside = np.concatenate([np.arange(len(each.scores)) for each in sound])
+        # So many best rows are sure to hold the best tracklets: one tracklet owns only a few.
+        need = self._top * MOST_ROWS
+        chosen = np.argpartition(-scores, need)[:need] if need < len(scores) else np.arange(len(scores))
+        hits: dict[tuple[str, int], Hit] = {}
+        for owner in np.unique(owners[chosen]):
+            each, mine = sound[owner], chosen[owners[chosen] == owner]
+            places = inside[mine]
+            with self._noting_damage(each.loaded):
+                heads = each.heads[places] if each.heads is not None else None
+                if heads is None:
+                    heads = each.loaded.segment.heads(each.rows[places].tolist())
+                for score, tracklet, start in zip(
+                    scores[mine].tolist(), heads["tracklet"].tolist(), heads["start"].tolist(), strict=True
+                ):
+                    key = (each.loaded.entry.segment, tracklet)
+                    if np.isfinite(score) and (key not in hits or score > hits[key].score):
+                        hits[key] = Hit(score, *key, start)
+        return first(hits.values(), self._top)
 
-    def _read_first(self, hits: list[Hit]) -> tuple[list[Hit], list[tuple[Record, bytes]]]:
+    def _read_first(self, compared: Sequence[Candidates]) -> tuple[list[Hit], list[tuple[Record, bytes]]]:
         """The best hits, best first, and what is shown of them, without those of damaged segments."""
         while True:
-            best = first([hit for hit in hits if hit.segment not in self.damaged], self._top)
+            before = len(self.damaged)
+            best = self._best(compared)
             contents: dict[Hit, tuple[Record, bytes]] = {}
             for name in dict.fromkeys(hit.segment for hit in best):
                 group = [hit for hit in best if hit.segment == name]
@@ -499,7 +530,7 @@ class _Search:
                 with self._noting_damage(loaded):
                     read = loaded.segment.read([hit.tracklet for hit in group])
                     contents |= dict(zip(group, read, strict=True))
-            if len(contents) == len(best):
+            if len(self.damaged) == before:
                 return best, [contents[hit] for hit in best]
 
     @contextmanager

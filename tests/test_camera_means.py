@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.camera_means import CameraMeans, Tally, centred, tally
-from reid.embedder import unit_rows
+from reid.vectors import unit_rows
 
 F32 = NDArray[np.float32]
 D = 32

@@ -6,6 +6,7 @@ Counts come from the manifest, so every place is known without reading. Owns the
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -32,6 +33,19 @@ TRACKLET = np.dtype(
 """Of a tracklet: its id as a number, where its record begins in `records.bin` and how long record and
 thumbnail are, its first row and how many rows it has, its clip (position in the manifest's clips), and the
 CRC-32 of record and thumbnail."""
+
+_SUM_AT = 12
+
+
+def row_sum(vector: bytes, head: bytes) -> int:
+    """The `sum` of a row of these bytes; the one in the head counts as 0."""
+    return zlib.crc32(head[:_SUM_AT] + b"\0\0\0\0" + head[_SUM_AT + 4 :], zlib.crc32(vector))
+
+
+def sum_of(head: bytes) -> int:
+    """The `sum` that a row's head holds."""
+    return int.from_bytes(head[_SUM_AT : _SUM_AT + 4], "little")
+
 
 Name = Literal["rows", "tracklets", "start", "end", "camera", "upper", "lower"]
 _ORDER: tuple[tuple[Name, np.dtype[Any]], ...] = (

@@ -42,6 +42,7 @@ class Segment:
         self.files = files
         self.manifest = manifest
         self._places = columns.places(manifest.vectors, manifest.tracklets)
+        self._paths = {name: os.fspath(files.folder / name) for name in manifest.files}
         self._sound: dict[str, _Stamp] = {}
 
     @classmethod
@@ -130,17 +131,13 @@ class Segment:
         """
         size, head = self.manifest.dimension * 2, columns.ROW.itemsize
         with damage(self.files.folder):
-            vectors = _pieces(self.files.vectors, [(size, k * size) for k in positions])
-            heads = np.frombuffer(
-                b"".join(_pieces(self.files.columns, [(head, k * head) for k in positions])), columns.ROW
-            )
-            clean = heads.copy()
-            clean["sum"] = 0
-            for place, (vector, wanted) in enumerate(zip(vectors, heads["sum"], strict=True)):
-                if zlib.crc32(clean[place].tobytes(), zlib.crc32(vector)) != wanted:
-                    raise DamagedError(f"{self.files.vectors}: row {positions[place]} is altered")
+            vectors = _pieces(self._paths[self.files.VECTORS], [(size, k * size) for k in positions])
+            heads = _pieces(self._paths[self.files.COLUMNS], [(head, k * head) for k in positions])
+            for position, vector, known in zip(positions, vectors, heads, strict=True):
+                if columns.row_sum(vector, known) != columns.sum_of(known):
+                    raise DamagedError(f"{self.files.vectors}: row {position} is altered")
         stacked = np.frombuffer(b"".join(vectors), np.float16).reshape(-1, self.manifest.dimension)
-        return stacked, heads
+        return stacked, np.frombuffer(b"".join(heads), columns.ROW)
 
     def codes(self) -> bytes:
         """The content of `index.faiss`.
@@ -163,9 +160,16 @@ class Segment:
         with damage(self.files.folder):
             size = columns.TRACKLET.itemsize
             offset = self._places["tracklets"].offset
-            found = b"".join(_pieces(self.files.columns, [(size, offset + k * size) for k in positions]))
-            pieces = self._pieces_of(np.frombuffer(found, columns.TRACKLET))
-            return [(read_record(record), thumbnail) for record, thumbnail in pieces]
+            found = b"".join(
+                _pieces(self._paths[self.files.COLUMNS], [(size, offset + k * size) for k in positions])
+            )
+            shown = []
+            heads = np.frombuffer(found, columns.TRACKLET)
+            wanted = [(int(head["record"]) + int(head["thumbnail"]), int(head["at"])) for head in heads]
+            for head, data in zip(heads, _pieces(self._paths[self.files.RECORDS], wanted), strict=True):
+                _check_record(self.files.records, head, data)
+                shown.append((read_record(data[: head["record"]]), data[head["record"] :]))
+            return shown
 
     def stored(self) -> Iterator[Stored]:
         """All tracklets in the order of the segment, in the form they are stored in.
@@ -190,18 +194,19 @@ class Segment:
 
     def _stored(self, tracklets: NDArray[np.void]) -> Iterator[Stored]:
         """The tracklets of these heads."""
-        heads = self.column("rows")
+        rows, size = self.column("rows"), self.manifest.dimension * 2
         end, upper, lower = self.column("end"), self.column("upper"), self.column("lower")
-        with damage(self.files.folder):
+        with self._opened(self.files.VECTORS) as vectors, self._opened(self.files.RECORDS) as records:
             for head in tracklets:
-                [(record, thumbnail)] = self._pieces_of(head.reshape(1))
-                first, last = int(head["row"]), int(head["row"]) + int(head["rows"])
-                row = heads[first]
+                first, count = int(head["row"]), int(head["rows"])
+                row, at, length = rows[first], int(head["at"]), int(head["record"])
+                halves = np.frombuffer(_exactly(vectors, count * size, first * size), np.float16)
+                data = _exactly(records, length + int(head["thumbnail"]), at)
                 yield Stored(
                     f"{int(head['id']):016x}", self.manifest.clips[head["clip"]],
                     self.manifest.cameras[row["camera"]], int(row["start"]), int(end[first]),
-                    float(row["quality"]), int(upper[first]), int(lower[first]), self.halves(first, last),
-                    record, thumbnail,
+                    float(row["quality"]), int(upper[first]), int(lower[first]), halves.reshape(count, -1),
+                    data[:length], data[length:],
                 )  # fmt: skip
 
     def verify(self, deep: bool = True) -> None:
@@ -244,26 +249,17 @@ class Segment:
         )
         if not fits:
             raise DamagedError(f"{self.files.columns}: counts or order do not fit together")
-        for one in self.stored():
+        for head, one in zip(tracklets, self.stored(), strict=True):
+            _check_record(self.files.records, head, one.record + one.thumbnail)
             record = read_record(one.record)
             if (record.id, record.camera, record.start_ms) != (one.id, one.camera, one.start_ms):
                 raise DamagedError(f"{self.files.records}: the record of {one.id} says something else")
-
-    def _pieces_of(self, heads: NDArray[np.void]) -> list[tuple[bytes, bytes]]:
-        """Record and thumbnail of tracklets by their heads, compared with their checksums."""
-        found = []
-        wanted = [(int(head["record"]) + int(head["thumbnail"]), int(head["at"])) for head in heads]
-        for head, data in zip(heads, _pieces(self.files.records, wanted), strict=True):
-            if zlib.crc32(data) != head["sum"]:
-                raise DamagedError(f"{self.files.records}: the record of {int(head['id']):016x} is altered")
-            found.append((data[: head["record"]], data[head["record"] :]))
-        return found
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:
         """A file's descriptor; its content is what was sealed."""
         with damage(self.files.folder):
-            path = self.files.folder / name
+            path = self._paths[name]
             descriptor = os.open(path, os.O_RDONLY)
             try:
                 status = os.fstat(descriptor)
@@ -280,7 +276,12 @@ class Segment:
                 os.close(descriptor)
 
 
-def _check_length(path: Path, found: int, wanted: int) -> None:
+def _check_record(path: Path, head: np.void, data: bytes) -> None:
+    if zlib.crc32(data) != head["sum"]:
+        raise DamagedError(f"{path}: the record of {int(head['id']):016x} is altered")
+
+
+def _check_length(path: Path | str, found: int, wanted: int) -> None:
     if found != wanted:
         raise DamagedError(f"{path}: expected {wanted} bytes, found {found}")
 
@@ -293,7 +294,7 @@ def _sha256(descriptor: int) -> str:
     return digest.hexdigest()
 
 
-def _pieces(path: Path, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
+def _pieces(path: str, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
     """The (bytes, offset) pieces of a file, none of which reaches beyond its end."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

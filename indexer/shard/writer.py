@@ -21,11 +21,13 @@ from indexer.shard.manifest import FileSeal, Manifest
 from indexer.shard.reader import Segment
 from indexer.shard.records import Stored
 from reid.durable import make_folder, rename_folder, sync_file, sync_folder, write_file
-from reid.errors import storage_errors
+from reid.errors import DamagedError, FormatError, storage_errors
 from reid.weights import sha256_of
 
 MOST_CAMERAS = 1 << 16
 """In one segment."""
+MOST_ROWS = 4
+"""Of one tracklet."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,22 @@ def seal_segment(
         sync_folder(staged.folder)
         Segment.open(staged.folder).verify()
         if final.folder.exists():
+            if _is_sealed(final, manifest):  # and may be in the catalogue: it must not be gone for a moment
+                shutil.rmtree(staged.folder)
+                return manifest
             shutil.rmtree(final.folder)
         rename_folder(staged.folder, final.folder)
     return manifest
+
+
+def _is_sealed(files: SegmentFiles, manifest: Manifest) -> bool:
+    """Does this very segment lie there already, whole?"""
+    try:
+        segment = Segment.open(files.folder)
+        segment.verify()
+    except (DamagedError, FormatError):
+        return False
+    return segment.manifest == manifest
 
 
 class _Heads:
@@ -118,6 +133,8 @@ class _Heads:
         clip = self.clips.setdefault(one.clip, len(self.clips))
         if camera >= MOST_CAMERAS:
             raise ValueError(f"expected at most {MOST_CAMERAS} cameras in one segment")
+        if not 1 <= len(one.vectors) <= MOST_ROWS:
+            raise ValueError(f"expected 1 to {MOST_ROWS} vectors of a tracklet, got {len(one.vectors)}")
         number, first = len(self._tracklets), len(self._rows)
         summed = zlib.crc32(one.thumbnail, zlib.crc32(one.record))
         place = (self._at, len(one.record), len(one.thumbnail))
@@ -135,18 +152,14 @@ class _Heads:
         rows = np.zeros(len(start), columns.ROW)
         rows["start"], rows["tracklet"], rows["quality"] = start, tracklet, quality
         rows["camera"] = renumbered[list(camera)]
-        rows["sum"] = [row_sum(vectors[k], rows[k]) for k in range(len(rows))]
+        rows["sum"] = [
+            columns.row_sum(vector.tobytes(), head.tobytes())
+            for vector, head in zip(vectors, rows, strict=True)
+        ]
         return {
             "rows": rows, "tracklets": tracklets, "start": np.array(start), "end": np.array(end),
             "camera": rows["camera"], "upper": np.array(upper), "lower": np.array(lower),
         }  # fmt: skip
-
-
-def row_sum(vector: NDArray[np.float16], head: np.void) -> int:
-    """The `sum` of a row; the one in `head` counts as 0."""
-    clean = head.copy()
-    clean["sum"] = 0
-    return zlib.crc32(clean.tobytes(), zlib.crc32(vector.tobytes()))
 
 
 def _write_content(
