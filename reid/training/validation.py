@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 
 from reid.attributes import GROUPS, Group
-from reid.embedder import unit_rows
 from reid.errors import InputError
 from reid.evaluation import evaluate
 from reid.images import resize
@@ -26,6 +25,7 @@ from reid.training.attribute_fit import fit_head, fold
 from reid.training.augment import prepare
 from reid.training.cropset import CropSet
 from reid.training.targets import UNKNOWN, Targets
+from reid.vectors import unit_rows
 
 _BATCH = 128
 _REDUCED_BY = 4000
