@@ -51,7 +51,8 @@ _QUERIES = 1000
 _NEAREST = 10
 _GROWTH = 0.4
 """Least growth of ranks that is believed: among few rows less is measured (.16 of 10,000 rows, .34 of
-100,000). With this, recall at 0.1 to 2 million rows, 100 and more refined, was estimated at most .003 too high.
+100,000). With this, recall at 0.1 to 2 million rows was estimated at most .003 too high where 100 rows or
+more are refined.
 """
 _GROWTH_AT = 0.98
 """The quantile of ranks whose growth is measured: that of the recall searches ask for."""
