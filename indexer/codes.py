@@ -349,8 +349,9 @@ def _trained(vectors: F32) -> tuple[F32, F32]:
     """(D, D) rotation and (D / 4, 16, 4) centroids for these (N, D) vectors.
 
     The rotation turns to the principal directions and deals them out so that the variances of each four have
-    about the same product (parametric OPQ; Ge et al. 2013). On our vectors it left a third less distortion
-    than faiss's iterated OPQ in an eighth of the time.
+    about the same product (parametric OPQ; Ge et al. 2013). Among 2 million of our vectors recall@10 was
+    .9945 after refining 300 and .9997 after 1,000; with faiss's OPQ of 50 turns, trained ten times as long,
+    .9963 and .9995; without a rotation .73 and .87.
     """
     faiss.omp_set_num_threads(1)  # clusters this small are three times slower on two
     size = vectors.shape[1]
