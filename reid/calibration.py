@@ -6,7 +6,9 @@ rising with s. Its weights are those of a logistic regression over all pairs of 
 their natural proportion, so that it is most exact where few right pairs stand among many wrong ones, as in a
 search; the proportion is then taken out of the constant term (King & Zeng 2001).
 
-What a search adds is how many sightings it expects among how many tracklets: see `probabilities`. Owns the
+What a search adds is how many sightings it expects among how many tracklets: see `probabilities`. Models of
+the package come with a calibration fitted on synthetic people they never saw, since no real picture goes into
+what is shipped; one fitted on a station's own pictures takes its place, see `find_calibration`. Owns the
 arithmetic and the file; knows no archive.
 """
 
@@ -29,6 +31,8 @@ from reid.labelled import LabelledVectors
 FORMAT = 1
 EDGES = (0.0, 0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Borders of the probabilities in which reliability is told: most pairs are near 0."""
+PACKAGED = Path(__file__).parent / "weights"
+_SUFFIX = ".calibration.json"
 _LEAST_PEOPLE = 20
 _MOST_WRONG = 2_000_000
 _STEPS, _RIDGE = 50, 1e-4
@@ -94,6 +98,20 @@ class Calibration:
         odds = np.exp(np.clip(self.log_ratio(scores, qualities), -700, 700)) * share / (1 - share)
         return np.asarray(odds / (1 + odds))
 
+    def held_on(self, labelled: LabelledVectors) -> tuple[tuple[Bin, ...], float | None]:
+        """How well it holds on other labelled pictures: `reliability` and `error` of those.
+
+        Raises:
+            ValueError: no qualities.
+        """
+        qualities = _known_qualities(labelled, *self.qualities)
+        pairs = _pairs(
+            labelled, without_camera_means(labelled), qualities, np.ones(len(qualities), dtype=np.bool_)
+        )
+        weights = np.array(self.weights)
+        weights[0] += np.log(max(1, int(pairs.same.sum())) / max(1.0, pairs.wrong))
+        return _reliability(weights, pairs)
+
     def save(self, path: Path) -> None:
         """Write as JSON.
 
@@ -106,6 +124,38 @@ class Calibration:
     def to_json(self) -> dict[str, Any]:
         """All fields."""
         return asdict(self)
+
+
+def expected_in_first(probabilities: NDArray[np.floating]) -> F64:
+    """(N,) how many of the first 1, 2, ... N sightings are expected to be right.
+
+    Args:
+        probabilities: (N,) of the sightings, best first, see `Calibration.probabilities`.
+    """
+    return np.cumsum(np.asarray(probabilities, np.float64))
+
+
+def packaged_path(name: str) -> Path:
+    """Where the calibration that comes with the model `name` of the package lies; it may not exist."""
+    return PACKAGED / f"{name}{_SUFFIX}"
+
+
+def find_calibration(own: Path, model: str) -> Calibration | None:
+    """The calibration to use for a model: the station's own, else the one it comes with, else none.
+
+    Args:
+        own: where `reid eval --calibrate` would have kept one. model: sha256 of the embedder.
+
+    Raises:
+        FormatError, DamagedError: see `load_calibration`.
+    """
+    if own.is_file():
+        return load_calibration(own)
+    for path in sorted(PACKAGED.glob(f"*{_SUFFIX}")):
+        found = load_calibration(path)
+        if found.model == model:
+            return found
+    return None
 
 
 def load_calibration(path: Path) -> Calibration:
@@ -141,11 +191,9 @@ def calibrate(labelled: LabelledVectors, model: str) -> Calibration:
         InputError: fewer than 20 people in two cameras: nothing can be said of them.
         ValueError: no qualities.
     """
-    if labelled.qualities is None:
-        raise ValueError("expected the qualities of the pictures")
     vectors = without_camera_means(labelled)
-    low, high = (float(each) for each in np.quantile(labelled.qualities, (0.01, 0.99)))
-    qualities = np.clip(labelled.qualities, low, high)
+    low, high = (float(each) for each in np.quantile(_known_qualities(labelled, 0, 1), (0.01, 0.99)))
+    qualities = _known_qualities(labelled, low, high)
     people = _seen_twice(labelled)
     if len(people) < _LEAST_PEOPLE:
         raise InputError(
@@ -178,6 +226,12 @@ class _Pairs:
     same: NDArray[np.bool_]
     weight: F64
     wrong: float
+
+
+def _known_qualities(labelled: LabelledVectors, low: float, high: float) -> NDArray[np.float32]:
+    if labelled.qualities is None:
+        raise ValueError("expected the qualities of the pictures")
+    return np.clip(labelled.qualities, low, high)
 
 
 def _seen_twice(labelled: LabelledVectors) -> NDArray[np.int64]:

@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reid.calibration import FORMAT, Calibration, calibrate, load_calibration
+from reid.calibration import (
+    FORMAT,
+    Calibration,
+    calibrate,
+    expected_in_first,
+    find_calibration,
+    load_calibration,
+    packaged_path,
+)
 from reid.embedder import unit_rows
 from reid.errors import DamagedError, FormatError, InputError
 from reid.labelled import LabelledVectors
@@ -95,6 +103,35 @@ def test_too_few_people_are_refused() -> None:
     alone = pictures(6, 40, cameras=1)
     with pytest.raises(InputError, match="got 0"):
         calibrate(alone, "c" * 64)
+
+
+def test_it_can_be_checked_on_other_people(fitted: Calibration) -> None:
+    bins, error = fitted.held_on(pictures(2, 150))
+    assert error is not None
+    assert error < 0.03
+    assert sum(row.pairs for row in bins) == pytest.approx(3 * 150 * 149 + 450, rel=0.02)
+    blurred = fitted.held_on(pictures(2, 150, blur=0.3))[1]
+    assert blurred is not None
+    assert blurred > 2 * error  # people who look less like themselves than those it was fitted on
+
+
+def test_what_is_expected_in_the_first_adds_up() -> None:
+    assert expected_in_first(np.array([0.5, 0.25, 0.25])).tolist() == [0.5, 0.75, 1.0]
+
+
+def test_a_stations_own_comes_before_the_packaged_one(
+    tmp_path: Path, fitted: Calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reid.calibration.PACKAGED", tmp_path / "weights")
+    own = tmp_path / "archive" / "x.json"
+    assert find_calibration(own, fitted.model) is None
+    replace(fitted, people=7).save(packaged_path("net"))
+    packaged = find_calibration(own, fitted.model)
+    assert packaged is not None
+    assert packaged.people == 7
+    assert find_calibration(own, "b" * 64) is None  # of another model
+    fitted.save(own)
+    assert find_calibration(own, fitted.model) == fitted
 
 
 def test_it_is_kept_and_read_again(tmp_path: Path, fitted: Calibration) -> None:
