@@ -422,6 +422,7 @@ class _Search:
         rows: dict[str, int] = {}
         compared: list[Candidates] = []
         scanned: list[tuple[Loaded, Bools | None]] = []
+        sparse: list[tuple[Loaded, NDArray[np.int64]]] = []
         for loaded in self._wanted:
             with self._noting_damage(loaded):
                 keep = self._scope.rows(loaded.entry, loaded)
@@ -429,8 +430,11 @@ class _Search:
                 rows[loaded.entry.segment] = count
                 if count and plan.kind == "codes" and id(loaded) in coded:
                     scanned.append((loaded, keep))
+                elif count and keep is not None and count * _SPARSE < loaded.entry.vectors:
+                    sparse.append((loaded, np.flatnonzero(keep)))
                 elif count:
                     compared.append(self._scan(loaded, keep, count))
+        compared += self._compare(sparse)
         if scanned and self._view.pool:
             compared += self._refine(self._view.pool, scanned, plan.refine)
         hits, contents = self._read_first(compared)
@@ -453,8 +457,6 @@ class _Search:
         if loaded.segment.manifest.embedder != self._engine.embedder.sha256:
             name = loaded.entry.segment
             raise ModelMismatchError(f"{name}: holds vectors of another model; index it again")
-        if keep is not None and count * _SPARSE < loaded.entry.vectors:
-            return self._compare(loaded, np.flatnonzero(keep))
         scores = np.empty(loaded.entry.vectors, np.float32)
         off = loaded.means_of(self._view.means) @ self._vectors.T
         for first, block in loaded.segment.blocks(_BLOCK):
@@ -467,13 +469,27 @@ class _Search:
         best = np.argpartition(-scores, need - 1)[:need] if need < len(scores) else np.arange(len(scores))
         return Candidates(loaded, best, scores[best])
 
-    def _compare(self, loaded: Loaded, rows: NDArray[np.int64]) -> Candidates:
-        """A few rows of one segment compared."""
-        halves, heads = loaded.segment.rows(rows.tolist())
-        kept = halves.astype(np.float32) - loaded.means_of(self._view.means)[heads["camera"]]
+    def _compare(self, asked: Sequence[tuple[Loaded, NDArray[np.int64]]]) -> list[Candidates]:
+        """A few rows of each of some segments compared, with as few steps a segment as can be."""
+        read: list[tuple[Loaded, NDArray[np.int64], NDArray[np.void]]] = []
+        halves: list[NDArray[np.float16]] = []
+        means: list[F32] = []
+        for loaded, rows in asked:
+            with self._noting_damage(loaded):
+                vectors, heads = loaded.segment.rows(rows.tolist())
+                means.append(loaded.means_of(self._view.means)[heads["camera"]])
+                halves.append(vectors)
+                read.append((loaded, rows, heads))
+        if not read:
+            return []
+        kept = np.concatenate(halves).astype(np.float32) - np.concatenate(means)
         lengths = np.maximum(np.sqrt(np.einsum("nd,nd->n", kept, kept)), 1e-9)
         scores = (kept @ self._vectors.T).max(axis=1) / lengths
-        return Candidates(loaded, rows, scores, heads)
+        edges = np.cumsum([0, *(len(rows) for _, rows, _ in read)]).tolist()
+        return [
+            Candidates(loaded, rows, scores[begin:end], heads)
+            for (loaded, rows, heads), (begin, end) in zip(read, pairwise(edges), strict=True)
+        ]
 
     def _refine(
         self, pool: CodePool, scanned: Sequence[tuple[Loaded, Bools | None]], count: int
@@ -483,13 +499,10 @@ class _Search:
         threads = self._threads if codes > _MANY_CODES else 1
         places, rows, _ = self._engine.scan_codes(pool, scanned, self._vectors, count, threads, self.damaged)
         pairs = np.unique(np.stack([places, rows], axis=1), axis=0)
-        compared: list[Candidates] = []
         edges = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1, append=-1))
-        for begin, end in pairwise(edges.tolist()):
-            loaded = scanned[pairs[begin, 0]][0]
-            with self._noting_damage(loaded):
-                compared.append(self._compare(loaded, pairs[begin:end, 1]))
-        return compared
+        return self._compare(
+            [(scanned[pairs[begin, 0]][0], pairs[begin:end, 1]) for begin, end in pairwise(edges.tolist())]
+        )
 
     def _best(self, compared: Sequence[Candidates]) -> list[Hit]:
         """The best tracklets, best first, without those of damaged segments."""
