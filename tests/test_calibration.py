@@ -18,9 +18,9 @@ from reid.calibration import (
     load_calibration,
     packaged_path,
 )
-from reid.embedder import unit_rows
 from reid.errors import DamagedError, FormatError, InputError
 from reid.labelled import LabelledVectors
+from reid.vectors import unit_rows
 
 D = 24
 
