@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 
 from reid import evaluation
-from reid.embedder import unit_rows
 from reid.errors import InputError
 from reid.evaluation import (
     BINS,
@@ -20,6 +19,7 @@ from reid.evaluation import (
 )
 from reid.evaluation_text import closing_lines, figures_rows, scores_rows
 from reid.labelled import LabelledVectors, Skipped
+from reid.vectors import unit_rows
 
 Floats = NDArray[np.float32]
 

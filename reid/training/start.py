@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch.nn import functional
+
 from reid.errors import ModelError
 from reid.models import find_model
 from reid.networks.checkpoints import read_checkpoint
@@ -18,7 +20,7 @@ _FROM_RNET = (
     ("stage3.", "stages.2."),
 )  # fmt: skip
 _NEW = ("attributes.", "parts.mask.", "reduce.", "gate.")  # what an older network may lack
-_RESHAPED = ("attributes.",)  # what begins anew when its size differs
+_WIDER = "attributes.weight"  # may see more than it did; what was there comes first
 _COUNTER = "num_batches_tracked"
 
 
@@ -38,10 +40,9 @@ def start_from(network: PeopleNet, name: str) -> None:
         path = checked_paths(spec, None)[0]
     given = {_renamed(key): value for key, value in read_checkpoint(path).items()}
     wanted = {key: value.shape for key, value in network.state_dict().items() if not key.endswith(_COUNTER)}
-    given = {
-        key: value for key, value in given.items()
-        if not key.startswith(_RESHAPED) or value.shape == wanted.get(key)
-    }  # fmt: skip
+    if _WIDER in given and given[_WIDER].shape[1] < wanted[_WIDER][1]:
+        missing = wanted[_WIDER][1] - given[_WIDER].shape[1]
+        given[_WIDER] = functional.pad(given[_WIDER], (0, missing))
     lacking = [key for key in wanted if key not in given and not key.startswith(_NEW)]
     odd = [key for key, value in given.items() if key in wanted and value.shape != wanted[key]]
     if lacking or odd:

@@ -20,13 +20,15 @@ from reid.attributes import BY_NAME
 from reid.errors import ModelError, UnknownNameError
 from reid.networks.peoplenet import BUILDERS, PeopleNet
 from reid.training import losses
-from reid.training.augment import Batch, augment
+from reid.training.augment import Batch, augment, prepare
 from reid.training.cropset import CropSet
 from reid.training.recipe import Loss, Recipe, Schedule
 from reid.training.sampler import Sampler
 from reid.training.start import start_from
 from reid.training.targets import COLOURS, LOWER_BODY, UNKNOWN
 
+_AT_ONCE = 64
+_BEGUN = 0.03  # of a person's vector: their own logit is then about 5 above the others'
 _MIX = 0.1  # parameter of the Beta distribution of MixStyle's paper
 
 
@@ -109,6 +111,25 @@ class Trainer:
         self.optimizer = _optimizer(recipe.schedule, [self.network, self.classifier])
         self._generator = torch.Generator(self.device)
         self.steps = 0
+        if recipe.network.start:
+            self._begin_classifier()
+
+    @torch.inference_mode()
+    def _begin_classifier(self) -> None:
+        """Begin with what the network, which comes from an earlier run, makes of two crops of each person.
+
+        From chance, the first thousand steps would teach the classifier, and shake the network meanwhile.
+        """
+        identities, size = self._crops.labels.identities, self.recipe.schedule.size_at(0.0)
+        firsts = np.unique(identities, return_index=True)[1]
+        lasts = len(identities) - 1 - np.unique(identities[::-1], return_index=True)[1]
+        weight = self.classifier.get_parameter("weight")
+        for start in range(0, len(firsts), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            for rows in (firsts[part], lasts[part]):
+                pixels = prepare(self._crops.gather(rows), size, self.device)
+                found = self.averaged.neck(self.averaged.features(pixels).embedding)
+                weight[part] += found * (_BEGUN / 2)
 
     def step(self, done: float) -> StepLosses:
         """One batch forward and backward; `done` is the share of the run that is over, 0..1."""
