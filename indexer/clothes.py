@@ -30,6 +30,11 @@ def as_set(colours: Iterable[str]) -> int:
     return sum({1 << COLOURS.index(colour) for colour in colours})
 
 
+def colour_names(colours: int) -> list[str]:
+    """The colours of a set."""
+    return [name for k, name in enumerate(COLOURS) if colours >> k & 1]
+
+
 def parse_colours(names: Iterable[str]) -> int:
     """The set of colours named in English or Korean; unknown for no name.
 

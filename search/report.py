@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from indexer.clothes import colour_names
 from indexer.coverage import Coverage
 from indexer.districts import Districts
 from indexer.times import from_milliseconds, to_local_iso
 from reid.images import crop, encode_jpeg, fit_within
+from search.filters import Filters
 from search.sightings import SearchResult, Sighting
 
 CAUTION = "A score is likeness, not identity: a person must compare the pictures."
@@ -85,6 +87,7 @@ def to_json(result: SearchResult) -> dict[str, Any]:
         "sightings": [_sighting_json(sighting) for sighting in result.sightings],
         "coverage": _coverage_json(result.coverage),
         "damaged": [{"segment": name, "reason": reason} for name, reason in result.damaged],
+        "filters": _filters_json(result.filters),
         "plan": result.plan.kind,
         "expected_recall": round(result.plan.expected_recall, 4),
         "model": result.model,
@@ -135,6 +138,36 @@ def _iso(milliseconds: int) -> str:
     return to_local_iso(from_milliseconds(milliseconds))
 
 
+def filter_notes(filters: Filters) -> list[str]:
+    """What a search left out by its filters that a reader must not forget."""
+    notes = []
+    if filters.near:
+        at = f"{filters.near.latitude:g}, {filters.near.longitude:g}"
+        notes.append(f"only cameras within {filters.near.metres / 1000:g} km of {at}")
+    for name, colours in (("upper", filters.upper), ("lower", filters.lower)):
+        if colours:
+            wanted = " or ".join(colour_names(colours))
+            notes.append(
+                f"only {name} clothes that look {wanted} or whose colour is unknown;"
+                " whoever was taken for another colour is left out"
+            )
+    return notes
+
+
+def _filters_json(filters: Filters) -> dict[str, Any]:
+    near = filters.near
+    return {
+        "districts": list(filters.districts),
+        "cameras": list(filters.cameras),
+        "since": None if filters.since_ms is None else _iso(filters.since_ms),
+        "until": None if filters.until_ms is None else _iso(filters.until_ms),
+        "near": None if near is None else [near.latitude, near.longitude],
+        "within_km": None if near is None else near.metres / 1000,
+        "upper": colour_names(filters.upper),
+        "lower": colour_names(filters.lower),
+    }
+
+
 def to_html(result: SearchResult, districts: Districts) -> str:
     """The report as one HTML page: pictures inside, no script, nothing loaded from anywhere."""
     environment = Environment(
@@ -150,6 +183,7 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         result=result,
         coverage=result.coverage,
         share=searched_share(result.coverage),
+        notes=filter_notes(result.filters),
         percent_recall=f"{result.plan.expected_recall:.1%}",
         districts={district.slug: district for district in districts.all},
         asked=[districts.find(slug) for slug in result.filters.districts],

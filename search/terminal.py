@@ -8,7 +8,7 @@ from rich.table import Table
 from indexer.coverage import Coverage
 from indexer.districts import Districts
 from search.planner import Plan
-from search.report import camera_time, duration, local_time, percent, searched_share
+from search.report import camera_time, duration, filter_notes, local_time, percent, searched_share
 from search.sightings import SearchResult
 
 _SHOWN_PLACES = 4
@@ -26,6 +26,8 @@ def print_result(console: Console, result: SearchResult, districts: Districts) -
     else:
         console.print("No tracklet in what was searched.", style="bold")
     print_coverage(console, result.coverage)
+    for note in filter_notes(result.filters):
+        console.print(f"note: {note}", style="yellow", highlight=False)
     for name, reason in result.damaged:
         console.print(f"damaged segment {name}: {reason}", style="red", highlight=False)
     console.print(

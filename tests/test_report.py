@@ -1,12 +1,17 @@
+import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from rich.console import Console
 
+from indexer.clothes import parse_colours
 from indexer.coverage import Coverage, Missing
 from indexer.districts import load_districts
+from search.filters import Filters, Near
+from search.planner import Plan
 from search.report import camera_time, percent, to_html, to_json
 from search.sightings import SearchResult
 from search.terminal import print_result
@@ -142,3 +147,24 @@ def test_the_fakes_tell_colours_apart() -> None:
     for one in vectors:
         for other in vectors:
             assert (float(vectors[one] @ vectors[other]) > 0.95) == (one == other)
+
+
+def test_filters_and_an_approximate_answer_are_told(made, red, result: SearchResult) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    scope = Filters(("songpa", "nowon"), near=Near(37.5, 127.1, 1500), upper=parse_colours(["빨강", "green"]))
+    filtered = search(made, red, scope)
+    assert {sighting.record.camera for sighting in filtered.sightings} == {"S-1"}
+    gaps = {gap.reason: gap.where for gap in filtered.coverage.missing}
+    assert gaps["camera without a place"] == ("nowon/N-1", "songpa/S-2", "songpa/S-9")
+    shown = to_json(filtered)
+    assert shown["filters"]["near"] == [37.5, 127.1]
+    assert shown["filters"]["upper"] == ["red", "green"]
+    console = Console(record=True, width=160, file=io.StringIO())
+    print_result(console, replace(filtered, plan=Plan("codes", 400, 0.9973)), DISTRICTS)
+    text = console.export_text()
+    assert "look red or green or whose colour is unknown" in text
+    assert "within 1.5 km" in text
+    assert "approximate: expected to find 99.7% of the ten nearest" in text
+    page = to_html(replace(filtered, plan=Plan("codes", 400, 0.9973)), DISTRICTS)
+    assert "approximately (expected to find 99.7%" in page
+    assert "whoever was taken for another colour is left out" in page
+    assert to_json(result)["expected_recall"] == 1
