@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from indexer import codes
 from indexer.codes import Codebook, CodePool, Slot, inner_products
+from indexer.codes import pool as codes
 from reid.errors import DamagedError, FormatError, InputError, ReidError, StorageError
 
 F32 = NDArray[np.float32]

@@ -26,7 +26,7 @@ HOMES = {
     "msgpack": ["indexer/keyvalue.py"],
     "pydantic": ["indexer/settings.py"],
     "pydantic_settings": ["indexer/settings.py"],
-    "faiss": ["indexer/codes.py"],
+    "faiss": ["indexer/codes/"],
     "jinja2": ["search/report.py"],
     "typer": ["cli.py"],
     "tensorflow": [],

@@ -1,9 +1,4 @@
-"""Codes of vectors: 4 bits for each four numbers, scanned by the million. The only module that imports faiss.
-
-Owns the product-quantizer codebook of a model generation, what an `index.faiss` holds, the pool of codes in
-memory that searches scan, and inner products of stored rows. Bytes in, bytes out: knows no path, no catalogue
-and no camera; vectors come with their camera's mean already taken out.
-"""
+"""The product quantizer of a model generation, and the index files it makes."""
 
 from __future__ import annotations
 
@@ -11,39 +6,26 @@ import dataclasses
 import hashlib
 import io
 import struct
-import threading
-import weakref
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any
 
 import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.errors import DamagedError, FormatError, InputError, ReidError, StorageError
+from reid.errors import DamagedError, FormatError, InputError, ReidError
 
 faiss: Any = _faiss  # its own types leave out half of what is used here
 F32 = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 FORMAT = 1
+BLOCK = 32
+"""Rows packed side by side in a fast-scan file; faiss calls it bbs."""
 _SPAN = 4
 """Numbers coded by one 4-bit code: 256 dimensions become 32 bytes."""
 _LEVELS = 16
-_BLOCK = 32
-"""Rows packed side by side in a fast-scan file; faiss calls it bbs."""
-_PAGE = 16_384
-"""Rows of one list of the pool. A power of two, since faiss rounds what a list takes up to one."""
-_LISTS = 65_536
-"""Lists of a pool, used or not: 18 ms and 4 MB."""
-_ID_BYTES = 8
-_THREADED = 14
-"""The way of scanning that shares the lists of one query out among threads; faiss calls it implem."""
 _TRAIN_ROWS = 32_768
 """Distortion of unseen rows: .1175 after training on 9,500, .1160 on 24,500, .1157 on 65,536."""
 _MEASURE_ROWS = 100_000
@@ -62,10 +44,6 @@ _TOLERANCE = 1.15
 """Distortion against the trained one. Up to 1.14 (other samples, single lights, real crops, noise) a codebook
 of their own found no more neighbours; at 1.19, by one strange vector in twenty, three more of a hundred.
 """
-_SCAN_ROWS = 32_768
-"""Inner products for which another thread pays."""
-_CACHED = 2048
-"""Rows compared with one vector after the other while they are in the cache: 1 MB at 256 dimensions."""
 
 
 @dataclass(frozen=True)
@@ -294,7 +272,7 @@ class Codebook:
             DamagedError: it is of another codebook or another number of rows, or altered before the codes.
         """
         header = self._header(rows)
-        size = -(-rows // _BLOCK) * _BLOCK * self.code_size
+        size = -(-rows // BLOCK) * BLOCK * self.code_size
         if len(data) != len(header) + size:
             raise DamagedError(
                 f"{where}: expected {len(header) + size} bytes for {rows} rows of codebook {self.name},"
@@ -320,19 +298,19 @@ class Codebook:
         damaged file never reaches its parser. A test compares it with what faiss writes and reads.
         """
         count = len(self.centroids)
-        blocks = -(-rows // _BLOCK) * _BLOCK
+        blocks = -(-rows // BLOCK) * BLOCK
         return b"".join(
             (
                 struct.pack("<4siqqqBi", b"IPfs", self.dimension, rows, 1 << 20, 1 << 20, 1, 0),
                 struct.pack("<QQQQ", self.dimension, count, 4, self.centroids.size),
                 self.centroids.astype("<f4").tobytes(),
-                struct.pack("<iiiQQQ", 0, _BLOCK, 0, blocks, count, blocks * self.code_size),
+                struct.pack("<iiiQQQ", 0, BLOCK, 0, blocks, count, blocks * self.code_size),
             )
         )
 
     def _index(self) -> Any:
         index = faiss.IndexPQFastScan(
-            self.dimension, len(self.centroids), 4, faiss.METRIC_INNER_PRODUCT, _BLOCK
+            self.dimension, len(self.centroids), 4, faiss.METRIC_INNER_PRODUCT, BLOCK
         )
         faiss.copy_array_to_vector(self.centroids.ravel(), index.pq.centroids)
         index.is_trained = True
@@ -383,258 +361,3 @@ def _ranks(book: Codebook, rows: F32, queries: F32) -> NDArray[np.int32]:
         place = {row: rank for rank, row in enumerate(order.tolist(), 1)}
         ranks[:, query] = [place.get(row, _DEEPEST) for row in near.tolist()]
     return ranks
-
-
-class Slot:
-    """The codes of one segment in a pool, for as long as anybody holds this.
-
-    Attributes:
-        rows: N, of the segment.
-        pages: (P,) int64, the lists of the pool that hold them, 16,384 rows each but the last.
-    """
-
-    def __init__(self, rows: int, pages: Ints) -> None:
-        self.rows = rows
-        self.pages = pages
-
-
-class CodePool:
-    """Codes of many segments in memory, scanned in one go, whichever segments are asked for.
-
-    Any number of threads may load, drop and search at once. The memory of a slot comes free when its last
-    holder, a running search included, lets it go.
-
-    It is an inverted file of faiss whose lists are not clusters but pages of segments: those asked for are
-    handed to the search as the lists to probe.
-
-    Args:
-        codebook: of all codes.
-        budget_bytes: most that the slots may take.
-    """
-
-    def __init__(self, codebook: Codebook, budget_bytes: int) -> None:
-        self.codebook = codebook
-        self.budget_bytes = budget_bytes
-        size, count = codebook.dimension, len(codebook.centroids)
-        self._quantizer = faiss.IndexFlatIP(size)
-        self._index = faiss.IndexIVFPQFastScan(
-            self._quantizer, size, _LISTS, count, 4, faiss.METRIC_INNER_PRODUCT, _BLOCK
-        )
-        self._index.by_residual = False
-        self._index.implem = _THREADED
-        faiss.copy_array_to_vector(codebook.centroids.ravel(), self._index.pq.centroids)
-        self._index.is_trained = True
-        self._lists = faiss.downcast_InvertedLists(self._index.invlists)
-        self._lock = threading.Lock()
-        self._used = 0
-        self._fresh = 0
-        self._free: list[int] = []
-        self._dropped: deque[tuple[int, list[int]]] = deque()
-
-    @property
-    def bytes_used(self) -> int:
-        """Memory of the slots somebody holds."""
-        with self._lock:
-            self._collect()
-            return self._used
-
-    def bytes_for(self, rows: int) -> int:
-        """Memory that `load` of so many rows takes."""
-        return -(-rows // _BLOCK) * _BLOCK * (self.codebook.code_size + _ID_BYTES)
-
-    def load(self, data: bytes, rows: int, where: str) -> Slot:
-        """Copy what `Codebook.encode` gave into the pool.
-
-        Args:
-            data: content of an `index.faiss`.
-            rows: of the segment, at least 1.
-            where: what errors call it.
-
-        Raises:
-            DamagedError: the data are not of this codebook or not of so many rows.
-            StorageError: the pool is full; let other slots go and try again.
-        """
-        codes = self.codebook.codes_in(data, rows, where)
-        count = -(-rows // _PAGE)
-        with self._lock:
-            self._collect()
-            needed = self.bytes_for(rows)
-            if self._used + needed > self.budget_bytes or count > len(self._free) + _LISTS - self._fresh:
-                raise StorageError(
-                    f"{where}: its codes take {needed} bytes; {self._used} of {self.budget_bytes} are taken."
-                    " Allow more memory for codes, or search fewer days"
-                )
-            pages = [self._free.pop() if self._free else self._next() for _ in range(count)]
-            self._used += needed
-            for number, page in enumerate(pages):
-                self._fill(page, codes[number * _PAGE * self.codebook.code_size :], rows - number * _PAGE)
-        slot = Slot(rows, np.array(pages, np.int64))
-        weakref.finalize(slot, self._drop, rows, pages).atexit = False
-        return slot
-
-    def search(
-        self,
-        scope: Sequence[tuple[Slot, NDArray[np.bool_] | None]],
-        vectors: F32,
-        count: int,
-        threads: int = 1,
-    ) -> tuple[Ints, Ints, F32]:
-        """The best rows by code among those in scope, best first, for each vector.
-
-        Args:
-            scope: slots of this pool, each at most once, and which of their rows count, (N,) bool; None: all.
-            vectors: (Q, D) float32 unit rows.
-            count: how many rows to find for each.
-            threads: most threads to use.
-
-        Returns:
-            (Q, count) int64 positions in `scope`, (Q, count) int64 rows of that slot, both -1 where there are
-            fewer rows, and (Q, count) float32 approximate inner products, -inf there.
-        """
-        scores = np.full((len(vectors), count), -np.inf, np.float32)
-        ids = np.full((len(vectors), count), -1, np.int64)
-        pages, owners, firsts, wanted = _pages(scope)
-        if not len(pages) or not len(vectors) or count < 1:
-            return ids, ids.copy(), scores
-        queries = self.codebook.rotated(vectors)
-        lists = np.tile(pages, (len(vectors), 1))
-        nothing = np.zeros(lists.shape, np.float32)
-        selector = None if wanted is None else faiss.IDSelectorBitmap(wanted.size, faiss.swig_ptr(wanted))
-        faiss.omp_set_num_threads(max(1, threads))  # of this thread's calls only
-        self._index.search_preassigned_c(
-            len(queries), faiss.swig_ptr(queries), count, faiss.swig_ptr(lists), faiss.swig_ptr(nothing),
-            faiss.swig_ptr(scores), faiss.swig_ptr(ids), False,
-            faiss.IVFSearchParameters(sel=selector, nprobe=len(pages)),
-        )  # fmt: skip
-        missing = ids < 0
-        scores[missing] = -np.inf
-        order = np.argsort(pages)
-        at = order[np.searchsorted(pages[order], np.where(missing, pages[order[0]], ids // _PAGE))]
-        return (
-            np.where(missing, -1, owners[at]),
-            np.where(missing, -1, firsts[at] + ids % _PAGE),
-            scores,
-        )
-
-    def _next(self) -> int:
-        self._fresh += 1
-        return self._fresh - 1
-
-    def _fill(self, page: int, codes: NDArray[np.uint8], rows: int) -> None:
-        """Put the first rows of `codes`, at most a page, into a list no search knows of yet."""
-        rows = min(rows, _PAGE)
-        self._lists.resize(page, rows)
-        size = -(-rows // _BLOCK) * _BLOCK * self.codebook.code_size
-        faiss.memcpy(self._lists.get_codes(page), faiss.swig_ptr(codes), size)
-        ids = np.arange(page * _PAGE, page * _PAGE + rows)
-        faiss.memcpy(self._lists.get_ids(page), faiss.swig_ptr(ids), ids.nbytes)
-
-    def _drop(self, rows: int, pages: list[int]) -> None:
-        """Take back a slot's lists. Runs wherever its last holder happens to let go, so it must not wait."""
-        self._dropped.append((rows, pages))
-        if self._lock.acquire(blocking=False):
-            try:
-                self._collect()
-            finally:
-                self._lock.release()
-
-    def _collect(self) -> None:
-        while self._dropped:
-            rows, pages = self._dropped.popleft()
-            for page in pages:
-                self._lists.resize(page, 0)
-            self._free.extend(pages)
-            self._used -= self.bytes_for(rows)
-
-
-def _pages(
-    scope: Sequence[tuple[Slot, NDArray[np.bool_] | None]],
-) -> tuple[Ints, Ints, Ints, NDArray[np.uint8] | None]:
-    """The pages to scan, which part of the scope each belongs to, the row it begins with, and the bitmap of
-    wanted ids, None if all are.
-    """
-    pages: list[int] = []
-    owners: list[int] = []
-    firsts: list[int] = []
-    masks: dict[int, NDArray[np.bool_]] = {}
-    for position, (slot, mask) in enumerate(scope):
-        if mask is not None and mask.shape != (slot.rows,):
-            raise ValueError(f"expected a mask of {slot.rows} rows, got {mask.shape}")
-        for number, page in enumerate(slot.pages.tolist()):
-            part = None if mask is None else mask[number * _PAGE : (number + 1) * _PAGE]
-            if part is not None and not part.any():
-                continue
-            if part is not None and not part.all():
-                masks[page] = part
-            pages.append(page)
-            owners.append(position)
-            firsts.append(number * _PAGE)
-    if len(set(pages)) < len(pages):
-        raise ValueError("expected each slot at most once in a scope")
-    found = (np.array(pages, np.int64), np.array(owners, np.int64), np.array(firsts, np.int64))
-    if not masks:
-        return *found, None
-    wanted = np.full((max(pages) + 1, _PAGE // 8), 255, np.uint8)
-    for page, part in masks.items():
-        bits = np.packbits(part, bitorder="little")
-        wanted[page, : len(bits)] = bits
-    return *found, wanted
-
-
-def inner_products(rows: NDArray[np.float16], vectors: F32, threads: int = 1) -> F32:
-    """Inner products of rows as they are stored, in float32, without a float32 copy of them.
-
-    Args:
-        rows: (N, D) float16, contiguous; may be mapped from disk.
-        vectors: (Q, D) float32.
-        threads: most threads to use.
-
-    Returns:
-        (N, Q) float32, a column contiguous in memory; NaN where a product is not above minus infinity.
-    """
-    if rows.dtype != np.float16 or not rows.flags.c_contiguous or rows.shape[1:] != vectors.shape[1:]:
-        raise ValueError(
-            f"expected contiguous (N, D) float16 rows and (Q, D) vectors, got {rows.dtype} {rows.shape}"
-            f" and {vectors.shape}"
-        )
-    vectors = np.ascontiguousarray(vectors, np.float32)
-    products = np.full((len(vectors), len(rows)), np.nan, np.float32)
-    parts = max(1, min(threads, len(rows) * len(vectors) // _SCAN_ROWS))
-    cuts = np.linspace(0, len(rows), parts + 1).astype(int).tolist()
-    spans = [slice(start, stop) for start, stop in pairwise(cuts) if stop > start]
-    if len(spans) < 2:
-        for span in spans:
-            _scan(rows[span], vectors, products[:, span])
-    else:
-        with ThreadPoolExecutor(len(spans)) as pool:
-            list(pool.map(lambda span: _scan(rows[span], vectors, products[:, span]), spans))
-    return products.T
-
-
-def _scan(rows: NDArray[np.float16], vectors: F32, products: F32) -> None:
-    """Write the inner products of rows (N, D) and vectors (Q, D) into (Q, N)."""
-    scanner = _half_index(rows.shape[1]).get_InvertedListScanner(True, None, None)
-    for start in range(0, len(rows), _CACHED):
-        part = rows[start : start + _CACHED]
-        for vector, out in zip(vectors, products[:, start : start + _CACHED], strict=True):
-            found = faiss.RangeSearchResult(1)
-            partial = faiss.RangeSearchPartialResult(found)
-            scanner.set_query(faiss.swig_ptr(vector))
-            scanner.set_list(0, 0.0)
-            scanner.scan_codes_range(
-                len(part), faiss.swig_ptr(part.view(np.uint8)), None, -np.inf, partial.new_result(0)
-            )
-            partial.set_lims()
-            partial.finalize()
-            count = int(faiss.rev_swig_ptr(found.lims, 2)[1])
-            out[faiss.rev_swig_ptr(found.labels, count)] = faiss.rev_swig_ptr(found.distances, count)
-
-
-@cache
-def _half_index(size: int) -> Any:
-    """Whatever makes scanners of float16 rows of D numbers; holds no rows and is never changed."""
-    index = faiss.IndexIVFScalarQuantizer(
-        faiss.IndexFlatIP(size), size, 1, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
-    )
-    index.is_trained = True
-    return index
