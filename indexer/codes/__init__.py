@@ -1,8 +1,8 @@
 """Codes of vectors: 4 bits for each four numbers, scanned by the million. Nobody else imports faiss.
 
-`codebook` owns the product quantizer of a model generation and what an `index.faiss` holds, `pool` the codes
-in memory that searches scan, `products` the inner products of stored rows. Bytes in, bytes out: knows no path,
-no catalogue and no camera; vectors come with their camera's mean already taken out.
+`codebook` owns the product quantizer of a model generation and what an `index.faiss` holds, `pool` the
+codes in memory that searches scan, `products` the inner products of stored rows. Bytes in, bytes out: knows
+no path, no catalogue and no camera; vectors come with their camera's mean already taken out.
 """
 
 from indexer.codes.codebook import Codebook, Fit
