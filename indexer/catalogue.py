@@ -45,7 +45,7 @@ class SegmentEntry:
     """What the catalogue knows of a sealed segment without opening it.
 
     Attributes:
-        seal: sha256 of its manifest.
+        seal: sha256 of its manifest; empty when its files were deleted and are not to come back.
         quarantined: why it must not be searched; None for a sound one.
         (others): as in its manifest; `bytes` of all its files.
     """
@@ -320,10 +320,23 @@ class Catalogue:
             own = tables["clips"].get(clip.sha256)
         return tuple(each["sha256"] for each in (own, earlier) if each)
 
-    def swap(self, gone: Iterable[str], sealed: Iterable[Sealed], erasure: Erasure | None = None) -> None:
-        """Put sealed segments in the place of others, in one transaction; note an erasure with it."""
+    def swap(
+        self, gone: Iterable[str], sealed: Iterable[Sealed], erasure: Erasure | None = None,
+        lost: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """Put sealed segments in the place of others, in one transaction.
+
+        Args:
+            gone: segments that leave. sealed: those that come.
+            erasure: noted with it.
+            lost: segments whose files will be deleted although their clips stay, by name with the reason.
+        """
         with self._file.write() as tables:
             _swap(tables, gone, sealed)
+            for segment, reason in (lost or {}).items():
+                value = tables["segments"].get(segment)
+                if value is not None:
+                    tables["segments"].put(segment, {**value, "seal": "", "quarantined": reason})
             if erasure:
                 key = hashlib.sha256(repr(erasure).encode()).hexdigest()[:16]
                 tables["erasures"].put(f"{erasure.at_ms:013d}-{key}", asdict(erasure))

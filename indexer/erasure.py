@@ -21,7 +21,7 @@ from indexer.shard.reader import Segment
 from indexer.shard.records import Stored
 from indexer.shard.writer import Coding
 from indexer.times import from_milliseconds, milliseconds, to_local_iso
-from reid.errors import DamagedError, FormatError, InputError
+from reid.errors import ArchiveError, DamagedError, FormatError, InputError
 
 Progress = Callable[[int, int], None]
 
@@ -91,6 +91,7 @@ def erase_time(
         entries = [
             entry for entry in snapshot.segments
             if entry.district == district and entry.start_ms < until_ms and entry.end_ms >= since_ms
+            and entry.seal
             and (not cameras or not set(cameras).isdisjoint(entry.cameras))
         ]  # fmt: skip
         return _erase(archive, catalogue, snapshot, asked, entries, progress)
@@ -103,27 +104,28 @@ def erase_tracklet(
     """Erase one tracklet, by the id that a sighting shows.
 
     Raises:
-        InputError: no such tracklet.
+        InputError: no such tracklet; it may be in a segment that cannot be read, and then that is told.
         StorageError: another writer, or the disk refused.
     """
+    unreadable = 0
     with Catalogue(archive, "write") as catalogue, writer_lock(archive):
         snapshot = catalogue.snapshot()
         for entry in snapshot.segments:
-            one = _find(archive, entry, tracklet)
+            try:
+                one = open_entry(archive, entry).find(tracklet)
+            except (DamagedError, FormatError):
+                unreadable += 1
+                continue
             if one is not None:
                 end_ms, at_ms = one.end_ms + 1, milliseconds(now())
                 asked = Erasure(
-                    entry.district, (one.camera,), one.start_ms, end_ms, tracklet, at_ms, 0, 0, (), ()
+                    entry.district, (one.camera,), one.start_ms, end_ms, one.id, at_ms, 0, 0, (), ()
                 )
                 return _erase(archive, catalogue, snapshot, asked, [entry], progress)
-    raise InputError(f"no tracklet {tracklet!r} in the archive; give the id that a sighting shows")
-
-
-def _find(archive: ArchiveFiles, entry: SegmentEntry, tracklet: str) -> Stored | None:
-    try:
-        return open_entry(archive, entry).find(tracklet)
-    except (DamagedError, FormatError):
-        return None
+    hint = "give the id that a sighting shows"
+    if unreadable:
+        hint = f"but {unreadable} segments cannot be read: erase the time it lies in, and they go as a whole"
+    raise InputError(f"no tracklet {tracklet!r} in the archive; {hint}")
 
 
 def _erase(
@@ -159,8 +161,7 @@ def _erase(
     )  # fmt: skip
     # What cannot be read cannot be sorted: all of it goes, and its time stays told as damaged.
     reason = "damaged, and its files were deleted when a part of it had to be erased"
-    catalogue.quarantine({each.segment: reason for each in unreadable})
-    swap(archive, catalogue, gone, sealed, done)
+    swap(archive, catalogue, gone, sealed, done, {each.segment: reason for each in unreadable})
     remove_folders(archive, unreadable)
     less = sum(each.bytes for each in (*gone, *unreadable)) - sum(each.bytes for each in manifests)
     return Erased(done, less, tuple(each.segment for each in unreadable))
@@ -185,5 +186,8 @@ def _asked_rows(segment: Segment, asked: Erasure) -> NDArray[np.bool_]:
 def _coding(archive: ArchiveFiles, snapshot: Snapshot, entry: SegmentEntry) -> Coding | None:
     if entry.codebook is None or entry.codebook != snapshot.codebook:
         return None
-    codebook = load_codebook(archive, entry.codebook)
+    try:
+        codebook = load_codebook(archive, entry.codebook)
+    except ArchiveError:  # `reid verify` tells; what is asked to be erased does not wait for its mending
+        return None
     return coding(codebook, entry.district, snapshot.camera_means(codebook.dimension))

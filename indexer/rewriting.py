@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,8 @@ def rewrite(
     segments = [open_entry(archive, entry) for entry in entries]
     first = segments[0].manifest
     people = _People()
-    merged = heapq.merge(*(each.stored() for each in segments), key=lambda one: (one.start_ms, one.id))
+    held = (_of_clips(each, entry.clips) for each, entry in zip(segments, entries, strict=True))
+    merged = heapq.merge(*held, key=lambda one: (one.start_ms, one.id))
     kept = people.watch(one for one in merged if keep(one))
     head = next(kept, None)
     if head is None:
@@ -76,11 +77,14 @@ def remove_folders(archive: ArchiveFiles, entries: Iterable[SegmentEntry]) -> No
         with storage_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
-                _remove_empty(folder.parent)
+                sync_folder(folder.parent)  # what was erased must not be back after a power cut
+                _remove_if_empty(folder.parent)
+                _remove_if_empty(folder.parent.parent)
 
 
 def remove_leftovers(archive: ArchiveFiles, snapshot: Snapshot) -> None:
-    """Delete what a stopped run left: staged files, and folders that the catalogue does not hold.
+    """Delete what a stopped run left: staged files, codebooks half written, folders that the catalogue does
+    not hold or whose files were to be deleted, and days in which nothing is left.
 
     Raises:
         StorageError: the disk refused.
@@ -88,19 +92,22 @@ def remove_leftovers(archive: ArchiveFiles, snapshot: Snapshot) -> None:
     with storage_errors(archive.home):
         if archive.staging.exists():
             shutil.rmtree(archive.staging)
-        known = {entry.segment for entry in snapshot.segments}
+        for temporary in list(archive.unfinished_codebooks()):
+            temporary.unlink()
+        known = {entry.segment for entry in snapshot.segments if entry.seal}
         for folder in list(archive.segment_folders()):
             if folder.name not in known:
                 shutil.rmtree(folder)
-                _remove_empty(folder.parent)
+        for folder in archive.shard_folders():
+            _remove_if_empty(folder)
 
 
 def swap(
     archive: ArchiveFiles, catalogue: Catalogue, gone: Sequence[SegmentEntry], sealed: Sequence[Sealed],
-    erasure: Erasure | None = None,
+    erasure: Erasure | None = None, lost: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """One transaction, then the old folders go."""
-    catalogue.swap([entry.segment for entry in gone], sealed, erasure)
+    """One transaction, see `Catalogue.swap`, then the old folders go."""
+    catalogue.swap([entry.segment for entry in gone], sealed, erasure, lost)
     kept = {each.manifest.segment for each in sealed}
     remove_folders(archive, (entry for entry in gone if entry.segment not in kept))
 
@@ -124,14 +131,18 @@ class _People:
         return found
 
 
+def _of_clips(segment: Segment, clips: Sequence[str]) -> Iterator[Stored]:
+    """What a segment holds of these clips; the others may have been indexed again while it was lost."""
+    return (one for one in segment.stored() if one.clip in clips)
+
+
 def _again(head: Stored, rest: Iterator[Stored]) -> Iterator[Stored]:
     yield head
     yield from rest
 
 
-def _remove_empty(day: Path) -> None:
-    """Take away the folders of a day and a district in which nothing is left."""
-    for folder in (day, day.parent):
-        if folder.exists() and not any(folder.iterdir()):
-            folder.rmdir()
-            sync_folder(folder.parent)
+def _remove_if_empty(folder: Path) -> None:
+    """Take away the folder of a day or a district in which nothing is left."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        sync_folder(folder.parent)

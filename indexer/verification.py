@@ -59,7 +59,8 @@ def verify(
         for number, entry in enumerate(snapshot.segments):
             progress(number, len(snapshot.segments))
             try:
-                _verify_one(archive, entry, deep, codebook)
+                # Damage that only a deep look found must not be believed gone because a short one sees none.
+                _verify_one(archive, entry, deep or entry.quarantined is not None, codebook)
                 if entry.quarantined is not None:
                     restored.append(entry.segment)
                 read += entry.bytes if deep else 0

@@ -78,6 +78,10 @@ class ArchiveFiles:
         """The codebook of this name; it never changes."""
         return self.home / "codebooks" / f"{name}.npz"
 
+    def unfinished_codebooks(self) -> Iterator[Path]:
+        """What a run that was stopped left of one."""
+        yield from (self.home / "codebooks").glob(".*.tmp")
+
     @property
     def staging(self) -> Path:
         """Unfinished segments; whatever lies here belongs to a run that was stopped."""
@@ -90,3 +94,8 @@ class ArchiveFiles:
     def segment_folders(self) -> Iterator[Path]:
         """Every segment's folder on disk, in the catalogue or not."""
         yield from (self.home / "shards").glob("*/*/*")
+
+    def shard_folders(self) -> Iterator[Path]:
+        """Every folder above segments: those of the days, then those of the districts."""
+        yield from list((self.home / "shards").glob("*/*"))
+        yield from list((self.home / "shards").glob("*"))
