@@ -1,8 +1,8 @@
 """`python -m benchmarks NAME [--quick] [--json FILE]`: runs one benchmark and keeps its figures.
 
-Names: decoding, detection, tracking, search, people, songpa99, accuracy; `all` runs each. `city` makes
-the synthetic city that songpa99 searches, `vectors` the model of vectors that indexes are measured with. The
-JSON holds every figure printed, the machine and the versions.
+Names: decoding, detection, tracking, search, people, songpa99, accuracy, serving, peers; `all` runs each.
+`city` makes the synthetic city that songpa99 searches, `vectors` the model of the vectors that serving and
+peers search. The JSON holds every figure printed, the machine and the versions.
 Exit codes as the command line's: 2 for wrong use, a missing extra or missing footage, 3 for the machine, 130
 interrupted.
 """
@@ -23,13 +23,19 @@ from typing import Any
 from reid.durable import write_file
 from reid.errors import InputError, ReidError, storage_errors
 
-BENCHMARKS = ("decoding", "detection", "tracking", "search", "people", "songpa99", "accuracy")
+BENCHMARKS = (
+    "decoding", "detection", "tracking", "search", "people", "songpa99", "accuracy", "serving", "peers",
+)  # fmt: skip
 """Modules with `run(quick)`; those with options of their own have `add_options` and `run(options)`."""
-TOOLS = {"city": "benchmarks.city.command", "vectors": "benchmarks.vector_fit"}
+TOOLS = {
+    "city": "benchmarks.city.command", "vectors": "benchmarks.vector_fit",
+    "reliability": "benchmarks.reliability",
+}  # fmt: skip
 """Things to run that measure nothing."""
 
 _PACKAGES = (
     "torch", "torchvision", "faiss-cpu", "opencv-python", "numpy", "av", "trackers", "anny", "numba",
+    "hnswlib", "usearch", "lancedb",
 )  # fmt: skip
 
 

@@ -22,12 +22,9 @@ from search.filters import Filters, Near
 FIRST_DAY = datetime(2025, 1, 31, 15, tzinfo=UTC)
 """Midnight in Seoul."""
 DAY_MS = 86_400_000
-CLASSES = {
-    "one district, one day": (1, 1), "one district, 30 days": (1, 30),
-    "19 districts, one day": (19, 1), "19 districts, 30 days": (19, 30),
-}  # fmt: skip
+CLASSES = {"district-day": (1, 1), "district-month": (1, 30), "city-day": (19, 1), "city-month": (19, 30)}
 """Districts and days of each class of questions."""
-EXTRAS = ("", "colour", "radius", "colour and radius")
+EXTRAS = ("", "colour", "radius", "colour + radius")
 
 _CAMERAS = (12, 40)
 _SPREAD_DEG = (0.011, 0.014)  # 1.2 km, how far cameras lie from the middle of a district
