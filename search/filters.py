@@ -143,19 +143,18 @@ class Scope:
     keys: frozenset[Key]
     unplaced: tuple[Key, ...]
 
+    @property
+    def is_partial(self) -> bool:
+        """Are some cameras of the districts left out?"""
+        return bool(self.filters.cameras) or self.filters.near is not None
+
     def wants(self, entry: SegmentEntry) -> bool:
-        """Could this segment hold anything in scope? Decided without opening it."""
-        since, until = self.filters.since_ms, self.filters.until_ms
-        return (
-            entry.district in self.filters.districts
-            and (since is None or entry.end_ms >= since)
-            and (until is None or entry.start_ms < until)
-            and any((entry.district, camera) in self.keys for camera in entry.cameras)
-        )
+        """Does this segment, of the asked districts and time, show a camera in scope?"""
+        return any((entry.district, camera) in self.keys for camera in entry.cameras)
 
     def cameras_of(self, entry: SegmentEntry) -> NDArray[np.bool_] | None:
         """(C,) which of a segment's cameras count; None when all do."""
-        if not self.filters.cameras and self.filters.near is None:
+        if not self.is_partial:
             return None
         wanted = np.array([(entry.district, camera) in self.keys for camera in entry.cameras], bool)
         return None if wanted.all() else wanted

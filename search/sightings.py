@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from indexer.coverage import UNPLACED, Coverage, Missing
 from indexer.shard.records import Record
 from indexer.times import milliseconds
-from search.engine import Engine, Found
+from search.engine import Engine
 from search.filters import Filters
+from search.matching import Found
 from search.planner import Plan
 from search.query import Query
 
@@ -111,7 +112,7 @@ def _coverage(found: Found, filters: Filters) -> Coverage:
 def _sightings(found: Found) -> tuple[Sighting, ...]:
     sightings = []
     for rank, (hit, (record, thumbnail)) in enumerate(zip(found.hits, found.contents, strict=True), 1):
-        district = found.view.segments[hit.segment].entry.district
+        district = found.view.by_name[hit.segment].entry.district
         camera = found.view.snapshot.cameras.get((district, record.camera))
         name = camera.name if camera and camera.name else record.camera
         sightings.append(Sighting(rank, hit.score, district, name, record, thumbnail))

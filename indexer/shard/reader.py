@@ -129,15 +129,31 @@ class Segment:
         Raises:
             DamagedError: a row is altered.
         """
-        size, head = self.manifest.dimension * 2, columns.ROW.itemsize
-        with damage(self.files.folder):
-            vectors = _pieces(self._paths[self.files.VECTORS], [(size, k * size) for k in positions])
-            heads = _pieces(self._paths[self.files.COLUMNS], [(head, k * head) for k in positions])
-            for position, vector, known in zip(positions, vectors, heads, strict=True):
-                if columns.row_sum(vector, known) != columns.sum_of(known):
-                    raise DamagedError(f"{self.files.vectors}: row {position} is altered")
+        vectors, heads = self.row_bytes(positions)
         stacked = np.frombuffer(b"".join(vectors), np.float16).reshape(-1, self.manifest.dimension)
         return stacked, np.frombuffer(b"".join(heads), columns.ROW)
+
+    def row_bytes(self, positions: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
+        """The same as bytes, each row by itself: a search reads a few rows of hundreds of segments."""
+        size, length = self.manifest.dimension * 2, columns.ROW.itemsize
+        vectors, heads = [], []
+        with damage(self.files.folder):
+            in_vectors = os.open(self._paths[self.files.VECTORS], os.O_RDONLY)
+            try:
+                in_columns = os.open(self._paths[self.files.COLUMNS], os.O_RDONLY)
+                try:
+                    for position in positions:
+                        vector = os.pread(in_vectors, size, position * size)
+                        head = os.pread(in_columns, length, position * length)
+                        if len(vector) != size or columns.row_sum(vector, head) != columns.sum_of(head):
+                            raise DamagedError(f"{self.files.vectors}: row {position} is altered")
+                        vectors.append(vector)
+                        heads.append(head)
+                finally:
+                    os.close(in_columns)
+            finally:
+                os.close(in_vectors)
+        return vectors, heads
 
     def codes(self) -> bytes:
         """The content of `index.faiss`.

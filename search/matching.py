@@ -1,0 +1,284 @@
+"""Finds the tracklets most like a query in one view of the archive, exactly or by codes and then exactly.
+
+Owns what is compared and in which order. Every score is exact; codes only choose whom to compare.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.codes import inner_products
+from indexer.shard import columns
+from indexer.shard.records import Record
+from indexer.shard.writer import MOST_ROWS
+from reid.errors import ArchiveError, ModelMismatchError, StorageError
+from search.filters import Filters
+from search.planner import EXACT, Costs, Plan, choose
+from search.view import BLOCK, F32, Bools, Loaded, View
+
+_SPARSE = 16  # below one row in so many, rows are read one by one
+
+Ints = NDArray[np.int64]
+ScanCodes = Callable[[Sequence[tuple[Loaded, Bools | None]], F32, int, dict[str, str]], tuple[Ints, Ints]]
+"""From segments with their rows in scope, vectors, how many rows of each, and where to note damage, to
+(place among the segments, row), each (n,)."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """The best match of one tracklet.
+
+    Attributes:
+        score: cosine of the query with the nearest of the tracklet's centred vectors, -1..1.
+        segment: name of its segment.
+        tracklet: position in that segment.
+        start_ms: when the tracklet starts; orders equal scores.
+    """
+
+    score: float
+    segment: str
+    tracklet: int
+    start_ms: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        hits: best first.
+        contents: record and thumbnail of each.
+        plan: how it went.
+        rows: how many vectors were in scope.
+        segments: names of those that were searched. damaged: why others could not be, by name.
+        view: what was searched.
+    """
+
+    hits: tuple[Hit, ...]
+    contents: tuple[tuple[Record, bytes], ...]
+    plan: Plan
+    rows: int
+    segments: tuple[str, ...]
+    damaged: Mapping[str, str]
+    view: View
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Rows that were compared.
+
+    Attributes:
+        loaded: some segments. owners: (n,) whose row it is, a place among them.
+        rows, scores: (n,).
+        heads: (n,) `columns.ROW`, where they are at hand.
+    """
+
+    loaded: Sequence[Loaded]
+    owners: Ints
+    rows: Ints
+    scores: F32
+    heads: NDArray[np.void] | None = None
+
+    def __getitem__(self, chosen: Ints | Bools) -> _Compared:
+        heads = None if self.heads is None else self.heads[chosen]
+        return _Compared(self.loaded, self.owners[chosen], self.rows[chosen], self.scores[chosen], heads)
+
+
+class Matching:
+    """One search in one view.
+
+    Args:
+        view: of the archive.
+        vectors: (Q, D) float32 unit rows, a camera's mean already out.
+        filters: which tracklets.
+        top: how many, at least 1.
+        scan_codes: the best rows by code.
+    """
+
+    def __init__(self, view: View, vectors: F32, filters: Filters, top: int, scan_codes: ScanCodes) -> None:
+        self._view = view
+        self._vectors = np.ascontiguousarray(vectors)
+        self._top = top
+        self._scan_codes = scan_codes
+        self._scope = filters.within(view.snapshot)
+        self._damaged: dict[str, str] = {}
+
+    def run(self, costs: Costs | None) -> Found:
+        """Plan, compare, read what is shown.
+
+        Args:
+            costs: to plan by; None for an exact search.
+        """
+        filters, view = self._scope.filters, self._view
+        wanted = np.flatnonzero(view.within(filters.districts, filters.since_ms, filters.until_ms))
+        if self._scope.is_partial:
+            wanted = wanted[[self._scope.wants(view.segments[place].entry) for place in wanted]]
+        coded = view.coded[wanted]
+        plan = EXACT
+        if costs is not None:
+            most = view.vectors[wanted]
+            if self._scope.is_partial:
+                most = np.array([self._scope.rows_at_most(view.segments[place].entry) for place in wanted])
+            plan = choose(costs, view.codebook, int(most[coded].sum()), int(most[~coded].sum()), self._top)
+        compared: list[_Compared] = []
+        scanned: list[tuple[Loaded, Bools | None]] = []
+        sparse: list[tuple[Loaded, Ints]] = []
+        counts: dict[str, int] = {}
+        by_code = coded & (plan.kind == "codes")
+        for place, is_scanned in zip(wanted.tolist(), by_code.tolist(), strict=True):
+            loaded = view.segments[place]
+            try:
+                keep = self._scope.rows(loaded.entry, loaded)
+                count = loaded.entry.vectors if keep is None else int(np.count_nonzero(keep))
+                counts[loaded.entry.segment] = count
+                if count and is_scanned:
+                    scanned.append((loaded, keep))
+                elif count and keep is not None and count * _SPARSE < loaded.entry.vectors:
+                    sparse.append((loaded, np.flatnonzero(keep)))
+                elif count:
+                    compared.append(self._scan(loaded, keep, count))
+            except ArchiveError as error:
+                self._note(loaded, error)
+        if scanned:
+            places, rows = self._scan_codes(scanned, self._vectors, plan.refine, self._damaged)
+            sparse += _by_segment([loaded for loaded, _ in scanned], places, rows)
+        compared += self._compare(sparse)
+        hits, contents = self._read_first(compared)
+        sound = {name: count for name, count in counts.items() if name not in self._damaged}
+        return Found(
+            tuple(hits), tuple(contents), plan, sum(sound.values()), tuple(sound), self._damaged, view
+        )
+
+    def _scan(self, loaded: Loaded, keep: Bools | None, count: int) -> _Compared:
+        """The best rows of one segment, all `count` in scope compared."""
+        if loaded.segment.manifest.embedder != self._view.snapshot.embedder:
+            name = loaded.entry.segment
+            raise ModelMismatchError(f"{name}: holds vectors of another model; index it again")
+        scores = np.empty(loaded.entry.vectors, np.float32)
+        off = loaded.means_of(self._view.means) @ self._vectors.T
+        for first, block in loaded.segment.blocks(BLOCK):
+            here = slice(first, first + len(block))
+            scores[here] = (inner_products(block, self._vectors) - off[loaded["camera"][here]]).max(axis=1)
+        scores *= loaded.scale(self._view.means)
+        if keep is not None:
+            scores[~keep] = -np.inf
+        best = _highest(scores, min(count, self._top * MOST_ROWS))
+        return _Compared([loaded], np.zeros(len(best), np.int64), best, scores[best])
+
+    def _compare(self, asked: Sequence[tuple[Loaded, Ints]]) -> list[_Compared]:
+        """A few rows of each of some segments compared, with as few steps a segment as can be."""
+        sound: list[Loaded] = []
+        positions: list[int] = []
+        counts: list[int] = []
+        vectors: list[bytes] = []
+        heads: list[bytes] = []
+        for loaded, rows in asked:
+            wanted = rows.tolist()
+            try:
+                found = loaded.segment.row_bytes(wanted)
+            except ArchiveError as error:
+                self._note(loaded, error)
+                continue
+            sound.append(loaded)
+            counts.append(len(wanted))
+            positions += wanted
+            vectors += found[0]
+            heads += found[1]
+        if not sound:
+            return []
+        owners = np.repeat(np.arange(len(sound)), counts)
+        known = np.frombuffer(b"".join(heads), columns.ROW)
+        kept = np.frombuffer(b"".join(vectors), np.float16).reshape(len(known), -1).astype(np.float32)
+        means = [loaded.means_of(self._view.means) for loaded in sound]
+        kept -= [
+            means[k][camera] for k, camera in zip(owners.tolist(), known["camera"].tolist(), strict=True)
+        ]
+        lengths = np.maximum(np.sqrt(np.einsum("nd,nd->n", kept, kept)), 1e-9)
+        scores = (kept @ self._vectors.T).max(axis=1) / lengths
+        return [_Compared(sound, owners, np.array(positions), scores, known)]
+
+    def _best(self, compared: Sequence[_Compared]) -> list[Hit]:
+        """The best tracklets, best first, without those of damaged segments."""
+        hits: dict[tuple[str, int], Hit] = {}
+        if self._damaged:
+            compared = [each[self._sound(each)] for each in compared]
+        scores = np.concatenate([each.scores for each in compared]) if compared else np.empty(0, np.float32)
+        # So many best rows are sure to hold the best tracklets: one tracklet owns only a few.
+        chosen = np.sort(_highest(scores, self._top * MOST_ROWS))
+        ends = np.cumsum([len(each.scores) for each in compared])
+        parts = np.split(chosen, np.searchsorted(chosen, ends[:-1])) if compared else []
+        for each, part, end in zip(compared, parts, ends, strict=True):
+            mine = each[part - (end - len(each.scores))]
+            for owner in np.unique(mine.owners).tolist():
+                loaded, few = mine.loaded[owner], mine[mine.owners == owner]
+                try:
+                    heads = few.heads
+                    if heads is None:
+                        heads = loaded.segment.heads(few.rows.tolist())
+                except ArchiveError as error:
+                    self._note(loaded, error)
+                    continue
+                name = loaded.entry.segment
+                for score, tracklet, start in zip(
+                    few.scores.tolist(), heads["tracklet"].tolist(), heads["start"].tolist(), strict=True
+                ):
+                    before = hits.get((name, tracklet))
+                    if before is None or score > before.score:
+                        hits[name, tracklet] = Hit(score, name, tracklet, start)
+        return first(hits.values(), self._top)
+
+    def _sound(self, each: _Compared) -> Bools:
+        whole = np.array([loaded.entry.segment not in self._damaged for loaded in each.loaded], bool)
+        return whole[each.owners]
+
+    def _read_first(self, compared: Sequence[_Compared]) -> tuple[list[Hit], list[tuple[Record, bytes]]]:
+        """The best hits, best first, and what is shown of them, without those of damaged segments."""
+        while True:
+            before = len(self._damaged)
+            best = self._best(compared)
+            contents: dict[Hit, tuple[Record, bytes]] = {}
+            for name in dict.fromkeys(hit.segment for hit in best):
+                group = [hit for hit in best if hit.segment == name]
+                loaded = self._view.by_name[name]
+                try:
+                    read = loaded.segment.read([hit.tracklet for hit in group])
+                except ArchiveError as error:
+                    self._note(loaded, error)
+                    continue
+                contents |= dict(zip(group, read, strict=True))
+            if len(self._damaged) == before:
+                return best, [contents[hit] for hit in best]
+
+    def _note(self, loaded: Loaded, error: ArchiveError) -> None:
+        """A damaged segment is noted and left out; a machine that is not fit ends the search."""
+        if isinstance(error, StorageError):
+            raise error
+        self._damaged[loaded.entry.segment] = str(error)
+
+
+def first(hits: Iterable[Hit], top: int) -> list[Hit]:
+    """The `top` best hits, best first; equal scores by time."""
+    return heapq.nsmallest(top, hits, key=lambda hit: (-hit.score, hit.start_ms, hit.segment, hit.tracklet))
+
+
+def _highest(scores: F32, count: int) -> Ints:
+    """Places of the `count` highest finite scores, in no order."""
+    best = np.argpartition(-scores, count)[:count] if count < len(scores) else np.arange(len(scores))
+    return best[np.isfinite(scores[best])]
+
+
+def _by_segment(loaded: Sequence[Loaded], places: Ints, rows: Ints) -> list[tuple[Loaded, Ints]]:
+    """Rows put together by segment, each row once."""
+    order = np.lexsort((rows, places))
+    places, rows = places[order], rows[order]
+    fresh = np.ones(len(places), bool)
+    fresh[1:] = (np.diff(places) != 0) | (np.diff(rows) != 0)
+    places, rows = places[fresh], rows[fresh]
+    edges = np.flatnonzero(np.diff(places, prepend=-1))
+    parts = np.split(rows, edges[1:]) if len(rows) else []
+    return [(loaded[place], part) for place, part in zip(places[edges].tolist(), parts, strict=True)]

@@ -1,0 +1,133 @@
+"""The archive as a search sees it: one moment of the catalogue, and its segments with what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.catalogue import SegmentEntry, Snapshot
+from indexer.codes import Codebook, CodePool, Slot
+from indexer.coverage import Footage
+from indexer.rewriting import open_entry
+from indexer.shard import columns
+from indexer.shard.files import ArchiveFiles
+from indexer.shard.reader import Segment
+from reid.camera_means import CameraMeans
+
+BLOCK = 1024
+"""Rows read and compared at a time: half a megabyte, which the processor keeps near."""
+
+F32 = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+class Loaded:
+    """A segment as a search holds it; stays in memory while views of the archive come and go."""
+
+    def __init__(self, archive: ArchiveFiles, entry: SegmentEntry) -> None:
+        self._archive = archive
+        self.entry = entry
+        self.slot: tuple[CodePool, Slot] | None = None
+        self._columns: dict[str, NDArray[Any]] = {}
+        self._means: tuple[CameraMeans, F32] | None = None
+        self._scale: tuple[CameraMeans, F32] | None = None
+
+    @cached_property
+    def segment(self) -> Segment:
+        """Open; raises as `Segment.open`."""
+        return open_entry(self._archive, self.entry)
+
+    def __getitem__(self, name: columns.Name) -> NDArray[Any]:
+        """A column that filters read."""
+        if name not in self._columns:
+            self._columns[name] = self.segment.column(name)
+        return self._columns[name]
+
+    def means_of(self, means: CameraMeans) -> F32:
+        """(C, D) of the segment's cameras."""
+        if self._means is None or self._means[0] is not means:
+            of_cameras = means.of([(self.entry.district, camera) for camera in self.entry.cameras])
+            self._means = (means, of_cameras)
+        return self._means[1]
+
+    def scale(self, means: CameraMeans) -> F32:
+        """(N,) one over the length of each row less its camera's mean."""
+        if self._scale is None or self._scale[0] is not means:
+            taken = self.means_of(means)
+            lengths = np.empty(self.entry.vectors, np.float32)
+            for first, block in self.segment.blocks(BLOCK):
+                rows = block.astype(np.float32) - taken[self["camera"][first : first + len(block)]]
+                lengths[first : first + len(block)] = np.linalg.norm(rows, axis=1)
+            self._scale = (means, np.asarray(1 / np.maximum(lengths, 1e-9), np.float32))
+        return self._scale[1]
+
+
+class View:
+    """The archive at one moment, the segments side by side.
+
+    Args:
+        snapshot: of the catalogue.
+        segments: those not in quarantine, in its order.
+        means: of the cameras.
+        pool: codes in memory, of the codebook in use; None without one.
+
+    Attributes:
+        start_ms, end_ms, vectors: (S,) int64, of each segment. coded: (S,) bool, whether it has codes of the
+            codebook in use.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, segments: Iterable[Loaded], means: CameraMeans, pool: CodePool | None
+    ) -> None:
+        self.snapshot = snapshot
+        self.segments = tuple(segments)
+        self.means = means
+        self.pool = pool
+        entries = [loaded.entry for loaded in self.segments]
+        self.start_ms = np.array([entry.start_ms for entry in entries], np.int64)
+        self.end_ms = np.array([entry.end_ms for entry in entries], np.int64)
+        self.vectors = np.array([entry.vectors for entry in entries], np.int64)
+        name = pool.codebook.name if pool else None
+        self.coded = np.array([name is not None and entry.codebook == name for entry in entries], bool)
+        if pool:  # one that alone is larger than the memory for codes is compared exactly
+            self.coded &= [pool.bytes_for(entry.vectors) <= pool.budget_bytes for entry in entries]
+        self._districts = np.array([entry.district for entry in entries], str)
+        self._footage: dict[frozenset[str], Footage] = {}
+
+    @property
+    def codebook(self) -> Codebook | None:
+        """In use, if any."""
+        return self.pool.codebook if self.pool else None
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Loaded]:
+        """The segments by name."""
+        return {loaded.entry.segment: loaded for loaded in self.segments}
+
+    @cached_property
+    def code_bytes(self) -> int:
+        """Memory that all codes take."""
+        pool = self.pool
+        return 0 if pool is None else sum(pool.bytes_for(int(count)) for count in self.vectors[self.coded])
+
+    def within(self, districts: Collection[str], since_ms: int | None, until_ms: int | None) -> Bools:
+        """(S,) which segments are of these districts and touch this time."""
+        wanted = np.isin(self._districts, list(districts))
+        if since_ms is not None:
+            wanted &= self.end_ms >= since_ms
+        if until_ms is not None:
+            wanted &= self.start_ms < until_ms
+        return wanted
+
+    def footage(self, damaged: Iterable[str] = ()) -> Footage:
+        """The camera-time there is, without segments that turned out to be damaged."""
+        key = frozenset(damaged)
+        if key not in self._footage:
+            if len(self._footage) > 1:
+                self._footage.clear()
+            self._footage[key] = Footage(self.snapshot, key)
+        return self._footage[key]
