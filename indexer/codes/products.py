@@ -38,15 +38,14 @@ def inner_products(rows: NDArray[np.float16], vectors: F32, threads: int = 1) ->
         )
     vectors = np.ascontiguousarray(vectors, np.float32)
     products = np.full((len(vectors), len(rows)), np.nan, np.float32)
-    parts = max(1, min(threads, len(rows) * len(vectors) // _SCAN_ROWS))
+    parts = min(threads, len(rows) * len(vectors) // _SCAN_ROWS)
+    if parts < 2:
+        _scan(rows, vectors, products)
+        return products.T
     cuts = np.linspace(0, len(rows), parts + 1).astype(int).tolist()
     spans = [slice(start, stop) for start, stop in pairwise(cuts) if stop > start]
-    if len(spans) < 2:
-        for span in spans:
-            _scan(rows[span], vectors, products[:, span])
-    else:
-        with ThreadPoolExecutor(len(spans)) as pool:
-            list(pool.map(lambda span: _scan(rows[span], vectors, products[:, span]), spans))
+    with ThreadPoolExecutor(len(spans)) as pool:
+        list(pool.map(lambda span: _scan(rows[span], vectors, products[:, span]), spans))
     return products.T
 
 
