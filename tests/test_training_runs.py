@@ -107,6 +107,7 @@ WRONG_RECIPES = [
     ("[schedule]\nsizes = '0.5:96'", "schedule.sizes"),
     ("[schedule]\nsizes = '0:100'", "schedule.sizes"),
     ("[validation]\nseed = 1", "held out"),
+    ("[network]\nkeep = 0.5", "network.keep"),
 ]
 
 

@@ -13,7 +13,7 @@ from reid.models import find_model
 from reid.networks.checkpoints import load_strictly
 from reid.networks.peoplenet import BUILDERS, PeopleNet
 from reid.networks.rnet import RNet
-from reid.training.start import start_from
+from reid.training.start import blend, start_from
 from reid.vectors import unit_rows
 from reid.weights import checked_paths, write_tensors
 
@@ -64,6 +64,23 @@ def test_a_head_that_sees_more_begins_with_what_it_knew(tmp_path: Path) -> None:
     size = old.attributes.weight.shape[1]
     np.testing.assert_array_equal(new.attributes.weight[:, :size].detach(), old.attributes.weight.detach())
     assert new.attributes.weight[:, size:].abs().max() == 0
+
+
+def test_a_run_can_keep_a_share_of_what_it_began_with(tmp_path: Path) -> None:
+    start, trained = network("peoplenet_xs"), network("peoplenet_gated")
+    path = tmp_path / "net.safetensors"
+    write_tensors(path, {
+        key: value.numpy() for key, value in start.state_dict().items() if value.is_floating_point()
+    })  # fmt: skip
+    with torch.no_grad():
+        for value in trained.parameters():
+            value.add_(1.0)
+    gate, head = (trained.get_parameter(name).clone() for name in ("gate.weight", "attributes.weight"))
+    wanted = 0.25 * start.project.weight + 0.75 * trained.project.weight
+    blend(trained, str(path), 0.25)
+    torch.testing.assert_close(trained.project.weight, wanted)
+    torch.testing.assert_close(trained.get_parameter("gate.weight"), gate)
+    torch.testing.assert_close(trained.attributes.weight, head)
 
 
 def test_another_architecture_is_refused() -> None:

@@ -69,14 +69,18 @@ class Network:
         variant: of `reid.networks.peoplenet.VARIANTS`.
         mixstyle: share of batches in which the second stage's statistics are mixed between crops.
         start: an embedder of the package, or a weights file, to begin with; "" for chance.
+        keep: share of those weights in what the run leaves.
     """
 
     variant: str = "peoplenet_s"
     mixstyle: float = 0.5
     start: str = ""
+    keep: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("network", self, {"mixstyle": (0, 1)})
+        _check("network", self, {"mixstyle": (0, 1), "keep": (0, 1)})
+        if self.keep and not self.start:
+            raise InputError("network.keep: expected 0 where network.start names no weights")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from reid.training.export import Exported, Made, export, round_weights
 from reid.training.folder import read_crops
 from reid.training.recipe import Data, Recipe, Schedule
 from reid.training.rendering import render
+from reid.training.start import blend
 from reid.training.trainer import StepLosses, Trainer
 from reid.training.validation import (
     ValidationSet,
@@ -103,6 +104,8 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
         session.seconds, session.history = checkpoint.load(path, session.trainer)
     session.train()
     network = copy.deepcopy(session.trainer.averaged)
+    if recipe.network.keep:
+        blend(network, recipe.network.start, recipe.network.keep)
     fit_attributes(network, held, recipe.schedule.size_at(1.0))
     fit_reduction(network, crops, recipe.schedule.size_at(1.0))
     round_weights(network)

@@ -5,8 +5,10 @@ Owns which tensor of an older architecture goes where, and which parts may begin
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
+import torch
 from torch.nn import functional
 
 from reid.errors import ModelError
@@ -49,6 +51,27 @@ def start_from(network: PeopleNet, name: str) -> None:
         first = (lacking + odd)[0]
         raise ModelError(f"{path}: cannot start this network: {len(lacking + odd)} tensors differ ({first})")
     network.load_state_dict(given, strict=False)
+
+
+def blend(network: PeopleNet, name: str, share: float) -> None:
+    """Move the weights `share` of the way back to what they began with (Wortsman et al. 2022): what training
+    bent towards the people it saw, and what it learned, are then in one network.
+
+    Args:
+        network: changed in place; heads, and what the older weights lack, stay as they are.
+        name, share: of the older weights, as for `start_from`; 0 changes nothing.
+
+    Raises:
+        UnknownNameError, ModelError: see `start_from`.
+    """
+    older = copy.deepcopy(network)
+    start_from(older, name)
+    with torch.no_grad():
+        for (key, value), before in zip(
+            network.state_dict().items(), older.state_dict().values(), strict=True
+        ):
+            if value.is_floating_point() and not key.startswith(_NEW):
+                value.lerp_(before, share)
 
 
 def _renamed(key: str) -> str:
