@@ -1,0 +1,223 @@
+"""An archive as release 0.1 wrote it becomes one of today, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from indexer import migrations
+from indexer.catalogue import TABLES, Catalogue
+from indexer.keyvalue import KeyValueFile
+from indexer.migrations import migrate
+from indexer.shard.files import ArchiveFiles
+from indexer.shard.records import Tracklet, read_record
+from indexer.verification import verify
+from reid.camera_means import tally
+from reid.errors import DamagedError, FormatError, StorageError
+from search.engine import Engine
+from search.filters import Filters
+from tests.canned import Holding, holding, litter, snapshot
+from tests.crowd import embedder, fill, people
+
+TWO = ("songpa", "nowon")
+
+
+def rewrite_as_before(archive: ArchiveFiles, everybody: Mapping[str, Tracklet]) -> None:
+    """Turn an archive of today into one of format 2 by plain means, segments of format 1."""
+    seen = snapshot(archive)
+    old: dict[str, dict[str, Any]] = {}
+    for entry in seen.segments:
+        shown = [one for one in everybody.values() if one.record.clip in entry.clips]
+        folder = archive.segment(entry.district, entry.day, entry.segment).folder
+        for path in folder.iterdir():
+            path.unlink()
+        old[entry.segment] = _segment_1(folder, entry.segment, entry.district, entry.day, shown)
+    archive.catalogue.unlink()
+    archive.catalogue.with_name("catalogue.lmdb-lock").unlink()
+    with KeyValueFile(archive.catalogue, TABLES[:-1]) as file, file.write() as tables:
+        tables["meta"].put("format_version", 2)
+        tables["meta"].put("embedder", seen.embedder)
+        for (district, name), camera in seen.cameras.items():
+            tables["cameras"].put(f"{district}/{name}", asdict(camera))
+        for clip in seen.clips:
+            segments = [entry.segment for entry in seen.segments_of[clip.sha256]]
+            tables["clips"].put(clip.sha256, {**clip.pack(), "segments": segments})
+        for name, value in old.items():
+            people_seen = tally([one.vectors for one in value.pop("tracklet_list")])
+            tables["segments"].put(name, value)
+            tables["tallies"].put(name, {
+                "district": value["district"], "camera": value["cameras"][0], "count": people_seen.count,
+                "total": people_seen.total.astype(np.float32).tobytes(),
+            })  # fmt: skip
+
+
+def _segment_1(folder: Path, name: str, district: str, day: str, shown: list[Tracklet]) -> dict[str, Any]:
+    """Write a segment's four files; what the catalogue of format 2 kept of it."""
+    shown = sorted(shown, key=lambda one: one.record.start_ms)
+    counts = [len(one.vectors) for one in shown]
+    np.concatenate([one.vectors for one in shown]).astype(np.float16).tofile(folder / "vectors.f16")
+    records = [one.record for one in shown]
+    columns = {
+        "camera": np.zeros(len(shown), np.int32),
+        "start": np.array([each.start_ms for each in records]),
+        "end": np.array([each.end_ms for each in records]),
+        "tracklet": np.arange(len(shown), dtype=np.uint32),
+        "quality": np.array([each.quality for each in records], np.float32),
+    }
+    np.savez(folder / "columns.npz", **{key: np.repeat(each, counts) for key, each in columns.items()})
+    with KeyValueFile(folder / "records.lmdb", ("records", "thumbnails")) as file, file.write() as tables:
+        for position, one in enumerate(shown):
+            tables["records"].put(f"{position:08d}", one.record.pack())
+            tables["thumbnails"].put(f"{position:08d}", one.thumbnail)
+    (folder / "records.lmdb-lock").unlink()
+    seals = {
+        path.name: {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in sorted(folder.iterdir())
+    }
+    span = {
+        "start_ms": min(each.start_ms for each in records),
+        "end_ms": max(each.end_ms for each in records),
+    }
+    common = {
+        "segment": name, "district": district, "day": day, "tracklets": len(shown), "vectors": sum(counts),
+        "cameras": [records[0].camera], **span,
+    }  # fmt: skip
+    manifest = {
+        **common, "embedder": embedder().sha256, "detector": "d" * 64, "dimension": 32,
+        "clips": [records[0].clip], "files": seals, "format_version": 1,
+    }  # fmt: skip
+    data = json.dumps(manifest).encode()
+    (folder / "manifest.json").write_bytes(data)
+    size = sum(each["bytes"] for each in seals.values())
+    seal = hashlib.sha256(data).hexdigest()
+    return {**common, "bytes": size, "seal": seal, "tracklet_list": shown}
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> tuple[ArchiveFiles, Holding, list[str]]:
+    """The archive of format 2, and what its content and a search are today, colours apart."""
+    archive = ArchiveFiles(tmp_path / "archive")
+    everybody = fill(archive, TWO, days=2, cameras=2, hours=(9,), tracklets=5)
+    held, found = holding(archive), answer(archive)
+    rewrite_as_before(archive, {one.record.id: one for one in everybody})
+    return archive, held, found
+
+
+def answer(archive: ArchiveFiles) -> list[str]:
+    with Engine(archive, embedder()) as engine:
+        found = engine.search(people(np.random.default_rng(2), 2, 32), Filters(TWO), 400, exact=True)
+    assert not found.damaged
+    return [
+        f"{record.id} {hit.score:.4f} {hit.start_ms}"
+        for hit, (record, _) in zip(found.hits, found.contents, strict=True)
+    ]
+
+
+def uncoloured(held: Holding) -> Holding:
+    """Format 1 did not keep the colours of clothes."""
+    plain = {name: (*one[:6], 0, 0, *one[8:]) for name, one in held.tracklets.items()}
+    return replace(held, tracklets=plain)
+
+
+def test_an_old_archive_is_refused_migrated_and_the_same(
+    old: tuple[ArchiveFiles, Holding, list[str]],
+) -> None:
+    archive, held, found = old
+    for mode in ("read", "write", "create"):
+        with pytest.raises(FormatError, match="format version 2.*reid migrate"):
+            Catalogue(archive, mode)  # type: ignore[arg-type]
+    told: list[tuple[int, int]] = []
+    assert migrate(archive, lambda done, of: told.append((done, of))) == ("catalogue_2_to_3",)
+    assert told == [(k, 8) for k in range(8)]
+    assert holding(archive) == uncoloured(held)
+    assert answer(archive) == found
+    assert verify(archive, deep=True).damaged == ()
+    assert litter(archive) == []
+    assert {path.name for path in (archive.home / "shards").rglob("*") if path.is_file()} == {
+        "manifest.json", "vectors.f16", "columns.bin", "records.bin",
+    }  # fmt: skip
+    for name, one in holding(archive).tracklets.items():
+        assert isinstance(one[9], bytes)
+        assert read_record(one[9]).id == name
+    entries = snapshot(archive).segments
+    assert [entry.day for entry in entries] == ["2025-02-18"] * 4 + ["2025-02-19"] * 4
+
+
+def test_a_second_run_does_nothing(old: tuple[ArchiveFiles, Holding, list[str]]) -> None:
+    archive, _, _ = old
+    migrate(archive)
+    before = {path: path.stat().st_mtime_ns for path in (archive.home / "shards").rglob("*")}
+    assert migrate(archive) == ()
+    assert {path: path.stat().st_mtime_ns for path in (archive.home / "shards").rglob("*")} == before
+
+
+@pytest.mark.parametrize("at", [0, 1, 5, 7, "commit"])
+def test_stopped_in_the_middle_it_is_as_before(
+    old: tuple[ArchiveFiles, Holding, list[str]], at: int | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, held, found = old
+    shards = archive.home / "shards"
+    before = {path: path.read_bytes() for path in shards.rglob("*") if path.is_file()}
+
+    def stop(done: int, of: int) -> None:
+        if done == at:
+            raise KeyboardInterrupt
+
+    def commit(people: object, seen: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+        if at == "commit":
+            patch.setattr(migrations, "pack_tallies", commit)
+        migrate(archive, stop)
+    with pytest.raises(FormatError, match="reid migrate"):
+        Catalogue(archive)
+    assert all(path.read_bytes() == data for path, data in before.items())
+    assert migrate(archive) == ("catalogue_2_to_3",)
+    assert holding(archive) == uncoloured(held)
+    assert answer(archive) == found
+    assert litter(archive) == []
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "vectors.f16", "columns.npz", "records.lmdb", "folder"])
+def test_a_damaged_old_segment_is_told_and_nothing_is_lost(
+    old: tuple[ArchiveFiles, Holding, list[str]], name: str
+) -> None:
+    archive, held, _ = old
+    folder = sorted(archive.segment_folders())[3]
+    saved = {path: path.read_bytes() for path in folder.iterdir()}
+    if name == "folder":
+        folder.rename(archive.home / "elsewhere")
+    else:
+        data = bytearray(saved[folder / name])
+        data[len(data) // 2] ^= 1
+        (folder / name).write_bytes(data)
+    with pytest.raises(DamagedError, match=folder.name):
+        migrate(archive)
+    with pytest.raises(FormatError, match="reid migrate"):
+        Catalogue(archive)
+    folder.mkdir(exist_ok=True)
+    for path, content in saved.items():
+        path.write_bytes(content)
+    migrate(archive)
+    assert holding(archive) == uncoloured(held)
+
+
+def test_what_no_step_begins_with_is_refused(tmp_path: Path) -> None:
+    archive = ArchiveFiles(tmp_path / "archive")
+    with pytest.raises(StorageError, match="no archive there"):
+        migrate(archive)
+    archive.home.mkdir()
+    for version in (1, 9):
+        with KeyValueFile(archive.catalogue, ("meta",)) as file, file.write() as tables:
+            tables["meta"].put("format_version", version)
+        with pytest.raises(FormatError, match=f"format version {version} cannot be brought"):
+            migrate(archive)
+        archive.catalogue.unlink()
