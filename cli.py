@@ -317,7 +317,7 @@ def compaction(home: Home = None, as_json: Json = False) -> int:
     from indexer.compaction import compact
 
     with _shown_progress("merging days") as progress:
-        done = compact(_archive(home), progress)
+        done = compact(_archive(home), progress, len(os.sched_getaffinity(0)))
     if as_json:
         _print_json(asdict(done))
     else:

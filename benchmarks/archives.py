@@ -107,7 +107,7 @@ def make_archive(
     except InputError:  # too few vectors for a codebook: every search is exact
         train_s = 0.0
     at = time.perf_counter()
-    compact(archive, lambda done, of: progress("coded", done, of))
+    compact(archive, lambda done, of: progress("coded", done, of), workers)
     compact_s = time.perf_counter() - at
     mean_day = float(np.mean(day_s))
     return Made(seal_s, record_s, train_s, compact_s, mean_day, workers, vectors, tracklets)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from indexer.catalogue import Catalogue, SegmentEntry, Snapshot, writer_lock
+from indexer.catalogue import Catalogue, Sealed, SegmentEntry, Snapshot, writer_lock
 from indexer.codebooks import coding, load_codebook
 from indexer.codes import Codebook
 from indexer.rewriting import remove_leftovers, rewrite, swap
 from indexer.shard.files import ArchiveFiles
+from reid.camera_means import CameraMeans
 from reid.errors import DamagedError, FormatError
 
 CODED_ROWS = 512
@@ -36,8 +39,14 @@ class Compaction:
     failed: tuple[tuple[str, str], ...]
 
 
-def compact(archive: ArchiveFiles, progress: Progress = lambda done, of: None) -> Compaction:
+def compact(
+    archive: ArchiveFiles, progress: Progress = lambda done, of: None, workers: int = 1
+) -> Compaction:
     """Leave one segment a district and day, coded where it is large. Safe to stop; a rerun goes on.
+
+    Args:
+        progress: told (days done, days to do).
+        workers: processes that write segments.
 
     Raises:
         StorageError: another writer, no codebook file, or the disk refused; what was done is kept.
@@ -48,17 +57,63 @@ def compact(archive: ArchiveFiles, progress: Progress = lambda done, of: None) -
         codebook = load_codebook(archive, snapshot.codebook) if snapshot.codebook else None
         wanted = [group for group in _by_day(snapshot) if _needs_it(group, codebook)]
         days, merged, failed = [], 0, []
-        for number, group in enumerate(wanted):
+        work = _Work(archive, codebook, snapshot.camera_means(codebook.dimension) if codebook else None)
+        for number, (group, sealed) in enumerate(_merged(work, wanted, workers)):
             progress(number, len(wanted))
             day = f"{group[0].district}/{group[0].day}"
-            try:
-                _merge(archive, catalogue, snapshot, group, codebook)
-                days.append(day)
-                merged += len(group)
-            except (DamagedError, FormatError) as error:
-                failed.append((day, str(error)))
+            if isinstance(sealed, str):
+                failed.append((day, sealed))
+                continue
+            swap(archive, catalogue, group, [sealed] if sealed else [])
+            days.append(day)
+            merged += len(group)
         segments = len(catalogue.snapshot().segments)
     return Compaction(tuple(days), merged, segments, tuple(failed))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What merging a day needs besides its segments."""
+
+    archive: ArchiveFiles
+    codebook: Codebook | None
+    means: CameraMeans | None
+
+    def merge(self, group: Sequence[SegmentEntry]) -> Sealed | str | None:
+        """The segment that takes the place of these; None when nothing is in them, or why it cannot be."""
+        wanted = None
+        if self.codebook and self.means and sum(entry.vectors for entry in group) >= CODED_ROWS:
+            wanted = coding(self.codebook, group[0].district, self.means)
+        try:
+            return rewrite(self.archive, group, "merged", coding=wanted)
+        except (DamagedError, FormatError) as error:
+            return str(error)
+
+
+_work: _Work | None = None
+"""In a worker process."""
+
+
+def _begin(work: _Work) -> None:
+    global _work
+    _work = work
+
+
+def _merge(group: Sequence[SegmentEntry]) -> Sealed | str | None:
+    assert _work is not None
+    return _work.merge(group)
+
+
+def _merged(
+    work: _Work, groups: Sequence[list[SegmentEntry]], workers: int
+) -> Iterator[tuple[list[SegmentEntry], Sealed | str | None]]:
+    """Each group with what it became, as it is done."""
+    if workers < 2 or len(groups) < 2:
+        yield from ((group, work.merge(group)) for group in groups)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _begin, (work,)) as pool:
+        yield from zip(groups, pool.map(_merge, groups), strict=True)
 
 
 def _by_day(snapshot: Snapshot) -> list[list[SegmentEntry]]:
@@ -72,15 +127,3 @@ def _by_day(snapshot: Snapshot) -> list[list[SegmentEntry]]:
 def _needs_it(group: list[SegmentEntry], codebook: Codebook | None) -> bool:
     coded = codebook is not None and sum(entry.vectors for entry in group) >= CODED_ROWS
     return len(group) > 1 or (coded and codebook is not None and group[0].codebook != codebook.name)
-
-
-def _merge(
-    archive: ArchiveFiles, catalogue: Catalogue, snapshot: Snapshot, group: list[SegmentEntry],
-    codebook: Codebook | None,
-) -> None:  # fmt: skip
-    wanted = None
-    if codebook is not None and sum(entry.vectors for entry in group) >= CODED_ROWS:
-        wanted = coding(codebook, group[0].district, snapshot.camera_means(codebook.dimension))
-    sealed = rewrite(archive, group, "merged", coding=wanted)
-    if sealed is not None:
-        swap(archive, catalogue, group, [sealed])

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from indexer.catalogue import Catalogue
+from indexer.catalogue import Catalogue, Sealed
 from indexer.clothes import parse_colours
 from indexer.codebooks import check_codebook, train_codebook
-from indexer.compaction import _by_day, _merge, compact
+from indexer.compaction import _by_day, _Work, compact
+from indexer.rewriting import swap
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.records import Tracklet
 from reid.camera_means import CameraMeans, centred
 from reid.errors import InputError, UnknownNameError
 from search import planner
-from search.engine import Engine, Found
+from search.engine import Engine
 from search.filters import Filters, Near, distance_m
+from search.matching import Found
 from search.planner import Costs, Plan
 from tests.crowd import DAY, HOUR, embedder, fill, midnight, people, snapshot
 
@@ -34,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[ArchiveFiles, dict[s
     archive = ArchiveFiles(tmp_path_factory.mktemp("crowd"))
     everybody = fill(archive, BOTH, days=2, cameras=4, tracklets=60)
     train_codebook(archive)
-    assert len(compact(archive).days) == 4
+    assert len(compact(archive, workers=2).days) == 4
     return archive, {t.record.id: ("songpa" if t.record.camera[0] == "S" else "nowon", t) for t in everybody}
 
 
@@ -236,7 +238,9 @@ def test_a_search_sees_one_archive_while_days_are_merged_under_it(
         before = opened.search(query, Filters(BOTH), 10)
         old = opened.view()
         for group in _by_day(old.snapshot):  # the catalogue is open: LMDB opens a file once
-            _merge(archive, catalogue, old.snapshot, group, None)
+            sealed = _Work(archive, None, None).merge(group)
+            assert isinstance(sealed, Sealed)
+            swap(archive, catalogue, group, [sealed])
         views = [old, opened.view()]  # the search begins in the old one, whose files are gone
         monkeypatch.setattr(opened, "view", lambda: views.pop(0) if len(views) > 1 else views[0])
         after = opened.search(query, Filters(BOTH), 10)
