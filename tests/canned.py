@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -95,14 +96,14 @@ class Holding:
         rest: clips, cameras, failures, erasures and the different people of each camera.
     """
 
-    tracklets: Mapping[str, tuple[object, ...]]
+    tracklets: Mapping[str, tuple[Any, ...]]
     damaged: frozenset[str]
     rest: tuple[object, ...]
 
 
 def holding(archive: ArchiveFiles) -> Holding:
     seen = snapshot(archive)
-    found: dict[str, tuple[object, ...]] = {}
+    found: dict[str, tuple[Any, ...]] = {}
     damaged: set[str] = set()
     for entry in seen.segments:
         try:
@@ -118,7 +119,7 @@ def holding(archive: ArchiveFiles) -> Holding:
     return Holding(found, frozenset(damaged), rest)
 
 
-def _stored(archive: ArchiveFiles, entry: SegmentEntry) -> dict[str, tuple[object, ...]]:
+def _stored(archive: ArchiveFiles, entry: SegmentEntry) -> dict[str, tuple[Any, ...]]:
     if entry.quarantined is not None:
         raise DamagedError(entry.quarantined)
     segment = open_entry(archive, entry)
@@ -148,7 +149,7 @@ def litter(archive: ArchiveFiles) -> list[str]:
     return sorted({str(path.relative_to(archive.home)) for path in found})
 
 
-def traces(archive: ArchiveFiles, gone: Mapping[str, tuple[object, ...]]) -> list[str]:
+def traces(archive: ArchiveFiles, gone: Mapping[str, tuple[Any, ...]]) -> list[str]:
     """Files below `shards` and `staging` in which something of these tracklets is left."""
     needles: list[bytes] = []
     for name, one in gone.items():

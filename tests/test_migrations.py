@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from indexer import migrations
-from indexer.catalogue import TABLES, Catalogue
+from indexer.catalogue import TABLES, Catalogue, Mode
 from indexer.keyvalue import KeyValueFile
 from indexer.migrations import migrate
 from indexer.shard.files import ArchiveFiles
@@ -71,13 +71,14 @@ def _segment_1(folder: Path, name: str, district: str, day: str, shown: list[Tra
         "tracklet": np.arange(len(shown), dtype=np.uint32),
         "quality": np.array([each.quality for each in records], np.float32),
     }
-    np.savez(folder / "columns.npz", **{key: np.repeat(each, counts) for key, each in columns.items()})
+    of_rows: dict[str, Any] = {key: np.repeat(each, counts) for key, each in columns.items()}
+    np.savez(folder / "columns.npz", **of_rows)
     with KeyValueFile(folder / "records.lmdb", ("records", "thumbnails")) as file, file.write() as tables:
         for position, one in enumerate(shown):
             tables["records"].put(f"{position:08d}", one.record.pack())
             tables["thumbnails"].put(f"{position:08d}", one.thumbnail)
     (folder / "records.lmdb-lock").unlink()
-    seals = {
+    seals: dict[str, dict[str, Any]] = {
         path.name: {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         for path in sorted(folder.iterdir())
     }
@@ -95,7 +96,7 @@ def _segment_1(folder: Path, name: str, district: str, day: str, shown: list[Tra
     }  # fmt: skip
     data = json.dumps(manifest).encode()
     (folder / "manifest.json").write_bytes(data)
-    size = sum(each["bytes"] for each in seals.values())
+    size = sum(int(each["bytes"]) for each in seals.values())
     seal = hashlib.sha256(data).hexdigest()
     return {**common, "bytes": size, "seal": seal, "tracklet_list": shown}
 
@@ -130,9 +131,10 @@ def test_an_old_archive_is_refused_migrated_and_the_same(
     old: tuple[ArchiveFiles, Holding, list[str]],
 ) -> None:
     archive, held, found = old
-    for mode in ("read", "write", "create"):
-        with pytest.raises(FormatError, match="format version 2.*reid migrate"):
-            Catalogue(archive, mode)  # type: ignore[arg-type]
+    modes: tuple[Mode, ...] = ("read", "write", "create")
+    for mode in modes:
+        with pytest.raises(FormatError, match=r"format version 2.*reid migrate"):
+            Catalogue(archive, mode)
     told: list[tuple[int, int]] = []
     assert migrate(archive, lambda done, of: told.append((done, of))) == ("catalogue_2_to_3",)
     assert told == [(k, 8) for k in range(8)]
@@ -173,10 +175,11 @@ def test_stopped_in_the_middle_it_is_as_before(
     def commit(people: object, seen: object) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
-        if at == "commit":
-            patch.setattr(migrations, "pack_tallies", commit)
+    if at == "commit":
+        monkeypatch.setattr(migrations, "pack_tallies", commit)
+    with pytest.raises(KeyboardInterrupt):
         migrate(archive, stop)
+    monkeypatch.undo()
     with pytest.raises(FormatError, match="reid migrate"):
         Catalogue(archive)
     assert all(path.read_bytes() == data for path, data in before.items())

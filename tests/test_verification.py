@@ -26,8 +26,9 @@ from indexer.shard.records import Record
 from indexer.verification import verify
 from reid.errors import DamagedError
 from search import planner
-from search.engine import Engine, Found
+from search.engine import Engine
 from search.filters import Filters
+from search.matching import Found
 from search.planner import Costs
 from search.query import Query
 from search.sightings import SearchResult, find_sightings
