@@ -179,10 +179,13 @@ class Engine:
             with self._lock:
                 self._searches -= 1
 
-    def costs(self, view: View) -> Costs:
-        """What comparing costs here, measured at the first search."""
+    def costs(self, view: View) -> Costs | None:
+        """What comparing costs here, measured at the first search; None while no segment can be read."""
         if self._costs is None:
-            self._costs = measure_costs(self.embedder.dimension, view.codebook)
+            for place in np.argsort(-view.vectors, kind="stable"):
+                with suppress(DamagedError, FormatError):  # a search will say so
+                    self._costs = measure_costs(view.segments[place].segment, view.pool)
+                    break
         return self._costs
 
     def _load(self, pool: CodePool, loaded: Loaded, busy: Sequence[Loaded]) -> Slot:

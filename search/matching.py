@@ -18,8 +18,8 @@ from indexer.shard.records import Record
 from indexer.shard.writer import MOST_ROWS
 from reid.errors import ArchiveError, ModelMismatchError, StorageError
 from search.filters import Filters
-from search.planner import EXACT, Costs, Plan, choose
-from search.view import BLOCK, F32, Bools, Loaded, View
+from search.planner import BLOCK, EXACT, Costs, Plan, choose
+from search.view import F32, Bools, Loaded, View
 
 _SPARSE = 16  # below one row in so many, rows are read one by one
 

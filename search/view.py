@@ -17,9 +17,7 @@ from indexer.shard import columns
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
 from reid.camera_means import CameraMeans
-
-BLOCK = 1024
-"""Rows read and compared at a time: half a megabyte, which the processor keeps near."""
+from search.planner import BLOCK
 
 F32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
