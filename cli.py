@@ -799,7 +799,7 @@ def _search(
     query: Query = read_query(
         photo, load_detector(settings.detector, archive.models), embedder, person, region
     )
-    with Engine(archive, embedder.spec) as engine:
+    with Engine(archive, embedder.spec, settings.code_memory_mb << 20) as engine:
         return find_sightings(engine, query, filters, top or settings.top, exact)
 
 

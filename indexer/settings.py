@@ -40,6 +40,9 @@ class Settings(BaseSettings):
         5.0, gt=0, le=60, description="How many frames of each second of footage are looked at"
     )
     districts: str = Field("", description="Path of your own districts table (CSV); empty: the built-in one")
+    code_memory_mb: int = Field(
+        4096, ge=16, description="Memory for codes, 40 bytes a vector; what does not fit is read in turns"
+    )
     top: int = Field(20, ge=1, le=1000, description="How many sightings a search shows")
 
     @classmethod

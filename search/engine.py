@@ -29,9 +29,6 @@ from search.matching import Found, Matching
 from search.planner import Costs, measure_costs
 from search.view import F32, Bools, Loaded, View
 
-CODE_BYTES = 4 << 30
-"""Memory for codes; what does not fit is read again for each search."""
-
 _MANY_CODES = 500_000  # fewer are scanned before a second thread is under way
 _FULL = 0.95  # share of the memory for codes that is filled beforehand
 _TRIES = 4  # views of an archive that changes under a search
@@ -43,7 +40,7 @@ class Engine:
     Args:
         archive: must exist.
         embedder: the model in use; must be the archive's.
-        code_bytes: memory for codes.
+        code_bytes: memory for codes; what does not fit is read again for each search.
         catalogue: of the archive, if this process has it open: LMDB opens a file once.
 
     Raises:
@@ -52,7 +49,7 @@ class Engine:
     """
 
     def __init__(
-        self, archive: ArchiveFiles, embedder: ModelSpec, code_bytes: int = CODE_BYTES,
+        self, archive: ArchiveFiles, embedder: ModelSpec, code_bytes: int = 4 << 30,
         catalogue: Catalogue | None = None,
     ) -> None:  # fmt: skip
         self.archive = archive
