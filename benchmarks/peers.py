@@ -253,7 +253,7 @@ def _print(measured: dict[str, Any], missing: dict[str, str], scope: dict[Kind, 
         tried = [row["answers"][_label(kind)] for row in measured.values()]
         table.add_row(_label(kind), f"{count:.0f}", *(_latency(each[-1]) for each in tried))
         if tried and count < _FEW:
-            cells = (f"{_returned(each[0])} > {_returned(each[-1])}" for each in tried)
+            cells = (f"{_returned(each[0])} >\n{_returned(each[-1])}" for each in tried)
             few.add_row(_label(kind), f"{count:.0f}", f"{tried[0][0]['wanted']:.1f}", *cells)
     console.print(table)
     console.print(few)

@@ -36,7 +36,7 @@ def log_log(series: Mapping[str, Points], title: str, across: str, up: str) -> s
         ' font-family="sans-serif"><rect width="100%" height="100%" fill="white"/>',
         _text(_LEFT, 28, title, "start", size=16),
         _text(_LEFT + width / 2, _HEIGHT - 16, across),
-        f'<g transform="translate(22 {_TOP + height / 2}) rotate(-90)">{_text(0, 0, up)}</g>',
+        f'<g transform="rotate(-90,22,{_TOP + height // 2})">{_text(22, _TOP + height // 2, up)}</g>',
     ]
     for power in range(x_low, x_high + 1):
         x, _ = place(10.0**power, 10.0**y_low)
