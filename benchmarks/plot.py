@@ -8,7 +8,7 @@ from math import ceil, floor, log10
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
 _WIDTH, _HEIGHT = 860, 520
-_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 260, 50, 60
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 260, 70, 60
 
 Points = Sequence[tuple[float, float]]
 
@@ -36,11 +36,14 @@ def log_log(series: Mapping[str, Points], title: str, across: str, up: str) -> s
         ' font-family="sans-serif"><rect width="100%" height="100%" fill="white"/>',
         _text(_LEFT, 28, title, "start", size=16),
         _text(_LEFT + width / 2, _HEIGHT - 16, across),
-        f'<g transform="rotate(-90,22,{_TOP + height // 2})">{_text(22, _TOP + height // 2, up)}</g>',
+        _text(_LEFT, _TOP - 10, up, "start"),
     ]
     for power in range(x_low, x_high + 1):
         x, _ = place(10.0**power, 10.0**y_low)
-        parts += [_line(x, _TOP, x, _TOP + height), _text(x, _TOP + height + 20, f"{10.0**power:,g}")]
+        parts += [
+            _line(x, _TOP, x, _TOP + height),
+            _text(x, _TOP + height + 20, f"{10.0**power:,.{max(0, -power)}f}"),
+        ]
     for power in range(y_low, y_high + 1):
         _, y = place(10.0**x_low, 10.0**power)
         parts += [_line(_LEFT, y, _LEFT + width, y), _text(_LEFT - 8, y + 4, f"{10.0**power:g}", "end")]
