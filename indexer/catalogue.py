@@ -208,9 +208,8 @@ class Catalogue:
         Raises:
             DamagedError: a value is not what was stored.
         """
-        version = self.version  # before the reading: too old makes a reader look again, too new would not
         with self._telling_damage(), self._file.read() as tables:
-            return _snapshot(tables, version)
+            return _snapshot(tables, tables["meta"].version)
 
     @contextmanager
     def _telling_damage(self) -> Iterator[None]:

@@ -32,6 +32,11 @@ class Table:
         self._transaction = transaction
         self._handle = handle
 
+    @property
+    def version(self) -> int:
+        """Number of the last transaction whose changes it shows."""
+        return int(self._transaction.id())
+
     def get(self, key: str) -> Any | None:
         """The value of `key`, or None."""
         data = self._transaction.get(key.encode(), db=self._handle)
@@ -93,7 +98,9 @@ class KeyValueFile:
 
     @property
     def version(self) -> int:
-        """Number of the last transaction that changed the file."""
+        """Number of the last transaction that changed the file; while that is being written to disk, readers
+        may still be given the one before, whose number `Table.version` tells.
+        """
         return int(self._environment.info()["last_txnid"])
 
     @contextmanager

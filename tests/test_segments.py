@@ -207,9 +207,14 @@ def _another_dimension(people: list[Stored]) -> list[Stored]:
     return [replace(people[0], vectors=people[0].vectors[:, :31].copy()), *people[1:]]
 
 
+def _many_rows(people: list[Stored]) -> list[Stored]:
+    return [replace(people[0], vectors=np.repeat(people[0].vectors[:1], 5, axis=0)), *people[1:]]
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        (_many_rows, "1 to 4 vectors of a tracklet, got 5"),
         (_unsorted, "by start and id"),
         (_twice, "by start and id"),
         (_another_dimension, "dimension 32, got 31"),
