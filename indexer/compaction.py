@@ -16,8 +16,8 @@ from indexer.shard.files import ArchiveFiles
 from reid.camera_means import CameraMeans
 from reid.errors import DamagedError, FormatError
 
-CODED_ROWS = 512
-"""A segment with fewer is scanned exactly in no time."""
+CODED_ROWS = 32
+"""A segment with fewer gets no codes: a block of them is 32."""
 
 Progress = Callable[[int, int], None]
 

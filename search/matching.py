@@ -21,6 +21,7 @@ from search.filters import Filters
 from search.planner import BLOCK, EXACT, Costs, Plan, choose
 from search.view import F32, Bools, Loaded, View
 
+_TOGETHER = 64  # small segments compared in one go
 _SPARSE = 16  # below one row in so many, rows are read one by one
 
 Ints = NDArray[np.int64]
@@ -124,10 +125,13 @@ class Matching:
             most = view.vectors[wanted]
             if self._scope.is_partial:
                 most = np.array([self._scope.rows_at_most(view.segments[place].entry) for place in wanted])
-            plan = choose(costs, view.codebook, int(most[coded].sum()), int(most[~coded].sum()), self._top)
+            plan = choose(
+                costs, view.codebook, int(most[coded].sum()), int(most[~coded].sum()), len(wanted), self._top
+            )
         compared: list[_Compared] = []
         scanned: list[tuple[Loaded, Bools | None]] = []
         sparse: list[tuple[Loaded, Ints]] = []
+        small: list[tuple[Loaded, Bools | None]] = []
         counts: dict[str, int] = {}
         by_code = coded & (plan.kind == "codes")
         for place, is_scanned in zip(wanted.tolist(), by_code.tolist(), strict=True):
@@ -140,6 +144,8 @@ class Matching:
                     scanned.append((loaded, keep))
                 elif count and keep is not None and count * _SPARSE < loaded.entry.vectors:
                     sparse.append((loaded, np.flatnonzero(keep)))
+                elif count and loaded.entry.vectors <= BLOCK:
+                    small.append((loaded, keep))
                 elif count:
                     compared.append(self._scan(loaded, keep, count))
             except ArchiveError as error:
@@ -148,6 +154,8 @@ class Matching:
             places, rows = self._scan_codes(scanned, self._vectors, plan.refine, self._damaged)
             sparse += _by_segment([loaded for loaded, _ in scanned], places, rows)
         compared += self._compare(sparse)
+        for begin in range(0, len(small), _TOGETHER):
+            compared += self._scan_together(small[begin : begin + _TOGETHER])
         hits, contents = self._read_first(compared)
         sound = {name: count for name, count in counts.items() if name not in self._damaged}
         return Found(
@@ -156,9 +164,7 @@ class Matching:
 
     def _scan(self, loaded: Loaded, keep: Bools | None, count: int) -> _Compared:
         """The best rows of one segment, all `count` in scope compared."""
-        if loaded.segment.manifest.embedder != self._view.snapshot.embedder:
-            name = loaded.entry.segment
-            raise ModelMismatchError(f"{name}: holds vectors of another model; index it again")
+        self._check_model(loaded)
         scores = np.empty(loaded.entry.vectors, np.float32)
         off = loaded.means_of(self._view.means) @ self._vectors.T
         for first, block in loaded.segment.blocks(BLOCK):
@@ -169,6 +175,43 @@ class Matching:
             scores[~keep] = -np.inf
         best = _highest(scores, min(count, self._top * MOST_ROWS))
         return _Compared([loaded], np.zeros(len(best), np.int64), best, scores[best])
+
+    def _scan_together(self, asked: Sequence[tuple[Loaded, Bools | None]]) -> list[_Compared]:
+        """The best rows of some small segments, all in scope compared in one go."""
+        buffer = np.empty(
+            (sum(loaded.entry.vectors for loaded, _ in asked), self._vectors.shape[1]), np.float16
+        )
+        sound: list[Loaded] = []
+        off: list[F32] = []
+        scale: list[F32] = []
+        total = 0
+        for loaded, keep in asked:
+            rows = buffer[total : total + loaded.entry.vectors]
+            try:
+                self._check_model(loaded)
+                loaded.segment.read_into(rows)
+                scale.append(loaded.scale(self._view.means))
+                off.append((loaded.means_of(self._view.means) @ self._vectors.T)[loaded["camera"]])
+            except ArchiveError as error:
+                self._note(loaded, error)
+                continue
+            if keep is not None:
+                off[-1] = np.where(keep[:, None], off[-1], np.float32(np.inf))
+            sound.append(loaded)
+            total += len(rows)
+        if not sound:
+            return []
+        products = inner_products(buffer[:total], self._vectors) - np.concatenate(off)
+        scores = products.max(axis=1) * np.concatenate(scale)
+        best = _highest(scores, self._top * MOST_ROWS)
+        begins = np.cumsum([0, *(loaded.entry.vectors for loaded in sound[:-1])])
+        owners = np.searchsorted(begins, best, "right") - 1
+        return [_Compared(sound, owners, best - begins[owners], scores[best])]
+
+    def _check_model(self, loaded: Loaded) -> None:
+        if loaded.segment.manifest.embedder != self._view.snapshot.embedder:
+            name = loaded.entry.segment
+            raise ModelMismatchError(f"{name}: holds vectors of another model; index it again")
 
     def _compare(self, asked: Sequence[tuple[Loaded, Ints]]) -> list[_Compared]:
         """A few rows of each of some segments compared, with as few steps a segment as can be."""

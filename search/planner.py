@@ -33,10 +33,12 @@ class Costs:
     """What comparing costs on this machine.
 
     Attributes:
-        exact_us: microseconds a row. code_us: a code. refined_us: a row that is refined.
+        exact_us: microseconds a row. segment_us: a segment whose rows are read.
+        code_us: a code. refined_us: a row that is refined.
     """
 
     exact_us: float
+    segment_us: float
     code_us: float
     refined_us: float
 
@@ -59,16 +61,19 @@ class Plan:
 EXACT = Plan("exact")
 
 
-def choose(costs: Costs, codebook: Codebook | None, coded: int, uncoded: int, top: int) -> Plan:
+def choose(
+    costs: Costs, codebook: Codebook | None, coded: int, uncoded: int, segments: int, top: int
+) -> Plan:
     """The plan for so many rows in scope.
 
     Args:
         costs: see there.
         codebook: in use; None without one.
         coded, uncoded: rows in scope in segments with codes of it, and in others.
+        segments: that the rows lie in.
         top: tracklets wanted.
     """
-    exact_ms = (coded + uncoded) * costs.exact_us / 1000
+    exact_ms = ((coded + uncoded) * costs.exact_us + segments * costs.segment_us) / 1000
     if codebook is None or not coded or exact_ms <= AFFORDABLE_MS:
         return EXACT
     depths = [max(depth, 10 * top) for depth in _DEPTHS]
@@ -96,14 +101,15 @@ def measure_costs(segment: Segment, pool: CodePool | None) -> Costs:
     exact = min(_timed(lambda: _scan(segment, query)) for _ in range(_TRIALS)) / count
     singly = random.integers(count, size=_TRIAL_READS).tolist()
     refined = _timed(lambda: [segment.row_bytes([place]) for place in singly]) / _TRIAL_READS
+    opened = 3 * refined  # a file more, its state, and what is cut out of the results
     if pool is None:
-        return Costs(exact, exact, refined)
+        return Costs(exact, opened, exact, refined)
     codebook = pool.codebook
     rows = random.standard_normal((_TRIAL_CODES, dimension)).astype(np.float32)
     trial = CodePool(codebook, pool.bytes_for(_TRIAL_CODES))
     slot = trial.load(codebook.encode(rows), _TRIAL_CODES, "trial")
     coded = min(_timed(lambda: trial.search([(slot, None)], query, 100, 1)) for _ in range(_TRIALS))
-    return Costs(exact, coded / _TRIAL_CODES, refined)
+    return Costs(exact, opened, coded / _TRIAL_CODES, refined)
 
 
 def _scan(segment: Segment, query: NDArray[np.float32]) -> None:

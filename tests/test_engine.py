@@ -27,7 +27,7 @@ from search.planner import Costs, Plan
 from tests.crowd import DAY, HOUR, embedder, fill, midnight, people, snapshot
 
 BOTH = ("songpa", "nowon")
-CODES = Costs(exact_us=1e6, code_us=0.0, refined_us=0.0)
+CODES = Costs(exact_us=1e6, segment_us=0.0, code_us=0.0, refined_us=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -197,14 +197,15 @@ def test_the_planner_takes_what_is_cheaper_and_says_so(
 ) -> None:
     codebook = engine.view().codebook
     assert codebook is not None
-    cheap, dear = Costs(0.1, 0.01, 10), Costs(1.0, 0.001, 1)
-    assert planner.choose(cheap, codebook, 10_000, 0, 10) == Plan("exact")
-    chosen = planner.choose(dear, codebook, 1_000_000, 0, 10)
+    cheap, dear = Costs(0.1, 1, 0.01, 10), Costs(1.0, 1, 0.001, 1)
+    assert planner.choose(cheap, codebook, 10_000, 0, 4, 10) == Plan("exact")
+    chosen = planner.choose(dear, codebook, 1_000_000, 0, 4, 10)
     assert chosen.kind == "codes"
     assert chosen.refine >= 100
     assert 0.5 < chosen.expected_recall <= 1
-    assert planner.choose(dear, None, 0, 1_000_000, 10) == Plan("exact")
-    assert planner.choose(dear, codebook, 1_000_000, 0, 500).refine >= 5000
+    assert planner.choose(cheap, codebook, 10_000, 0, 10_000, 10).kind == "codes"  # many small segments
+    assert planner.choose(dear, None, 0, 1_000_000, 4, 10) == Plan("exact")
+    assert planner.choose(dear, codebook, 1_000_000, 0, 4, 500).refine >= 5000
     measured = engine.costs(engine.view())
     assert measured is not None
     assert min(measured.code_us, measured.exact_us, measured.refined_us) > 0

@@ -111,6 +111,15 @@ class Segment:
                 _read_into(descriptor, block, first * self.manifest.dimension * 2)
                 yield first, block
 
+    def read_into(self, out: NDArray[np.float16]) -> None:
+        """All rows into `out`, (N, D) float16, contiguous.
+
+        Raises:
+            DamagedError: the file is altered.
+        """
+        with self._opened(self.files.VECTORS) as descriptor:
+            _read_into(descriptor, out, 0)
+
     def heads(self, positions: Sequence[int]) -> NDArray[np.void]:
         """Heads (n,) `columns.ROW` of the rows at these positions.
 
