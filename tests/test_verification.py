@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,7 @@ from tests.crowd import DAY, HOUR, embedder, fill, midnight, people, snapshot
 
 BOTH = ("songpa", "nowon")
 FILES = ("manifest.json", "vectors.f16", "columns.bin", "records.bin", "index.faiss")
-CODES = Costs(exact_us=1e6, code_us=0.0, refined_us=0.0)
+CODES = Costs(**{each.name: 1e6 if each.name == "exact_us" else 0.0 for each in fields(Costs)})
 SCOPES = (
     Filters(BOTH),
     Filters(BOTH, ("S-0", "N-1"), midnight(DAY) + 9 * HOUR, midnight(DAY) + 14 * HOUR),
@@ -133,7 +133,7 @@ def test_bits_flipped_and_files_cut_anywhere(name: str, sound: ArchiveFiles) -> 
     with Engine(sound, embedder()) as engine:
         right = [answers(engine.search(query, scope, 400, exact=True)) for scope in SCOPES]
         assert [len(each) > 10 for each in right] == [True] * len(SCOPES)
-        for case in range(60):
+        for case in range(48):
             altered = bytearray(data)
             if case % 3:
                 altered[int(random.integers(len(data)))] ^= 1 << int(random.integers(8))
@@ -153,7 +153,7 @@ def test_bits_flipped_and_files_cut_anywhere(name: str, sound: ArchiveFiles) -> 
                         assert found.damaged
                     if name == "manifest.json":
                         assert found.damaged
-    assert told > 20
+    assert told > 16
     assert verify(sound, deep=True).damaged == ()
 
 
