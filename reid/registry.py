@@ -156,6 +156,12 @@ SPECS: tuple[ModelSpec, ...] = (
         origin="Intel Open Model Zoo",
     ),
     _our_embedder(
+        "people-net-2",
+        "peoplenet_toned",
+        "0aac94323b7c8b12f297687d49794825cc610cd7f0b825a94616378a4adbef57",
+        people=11_800,
+    ),
+    _our_embedder(
         "people-net-1",
         "peoplenet_xs",
         "c3c3e2bfb8c9017a899c50fc1eaaed117762e9ce9bc74ba32e60ea325d2f0c66",
@@ -222,7 +228,7 @@ def _architecture(name: str, backend: Backend, builder: str, height: int, width:
     )  # fmt: skip
 
 
-_OURS = ("rnet", "peoplenet_xs", "peoplenet_s", "peoplenet_m")
+_OURS = ("rnet", "peoplenet_xs", "peoplenet_toned", "peoplenet_gated", "peoplenet_s", "peoplenet_m")
 _OSNETS = [f"osnet_{kind}{width}" for kind in ("", "ain_") for width in ("x1_0", "x0_75", "x0_5", "x0_25")]
 
 ARCHITECTURES: tuple[ModelSpec, ...] = (
@@ -237,4 +243,4 @@ mean and deviation); its dimension is found by running it.
 """
 
 DEFAULT_DETECTOR = "pedestrian-ssdlite"
-DEFAULT_EMBEDDER = "people-net-1"
+DEFAULT_EMBEDDER = "people-net-2"

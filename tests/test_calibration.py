@@ -20,6 +20,8 @@ from reid.calibration import (
 )
 from reid.errors import DamagedError, FormatError, InputError
 from reid.labelled import LabelledVectors
+from reid.models import find_model
+from reid.registry import DEFAULT_EMBEDDER
 from reid.vectors import unit_rows
 
 D = 24
@@ -132,6 +134,13 @@ def test_a_stations_own_comes_before_the_packaged_one(
     assert find_calibration(own, "b" * 64) is None  # of another model
     fitted.save(own)
     assert find_calibration(own, fitted.model) == fitted
+
+
+def test_the_default_embedder_comes_with_one(tmp_path: Path) -> None:
+    sha256 = find_model(DEFAULT_EMBEDDER, "embed", None).sha256
+    found = find_calibration(tmp_path / "none.json", sha256)
+    assert found is not None
+    assert found == load_calibration(packaged_path(DEFAULT_EMBEDDER))
 
 
 def test_it_is_kept_and_read_again(tmp_path: Path, fitted: Calibration) -> None:

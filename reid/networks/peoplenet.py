@@ -58,14 +58,15 @@ class NetConfig:
 
 VARIANTS = {
     "peoplenet_xs": NetConfig((24, 48, 96, 160), halves=(False, False, False), parts=2),
+    "peoplenet_toned": NetConfig((24, 48, 96, 160), halves=(False, False, False), parts=2, tone=0.5),
     "peoplenet_gated": NetConfig(
         (24, 48, 96, 160), halves=(False, False, False), parts=2, tone=0.5, gate=True
     ),
     "peoplenet_s": NetConfig((24, 48, 96, 192)),
     "peoplenet_m": NetConfig((32, 64, 128, 208)),
 }
-"""By the name a registry row or a recipe uses: 1.6, 1.6, 2.1 and 2.7 million parameters. The first two are
-RNet with soft parts in place of two halves, so that they can start from RNet's weights."""
+"""By the name a registry row or a recipe uses: 1.6 (three of them), 2.1 and 2.7 million parameters. The
+first three are RNet with soft parts in place of two halves, so that they can start from RNet's weights."""
 
 
 class HalfInstanceNorm(nn.Module):
