@@ -363,6 +363,8 @@ def erase(
         else:
             if (day is None) == (until is None):
                 raise InputError("expected --day, or --until (with --since, or all before it)")
+            if day is not None and since is not None:
+                raise InputError("--day names the whole time; leave --since out")
             if day is not None:
                 since, until = day, day
             begin = milliseconds(parse_local(since)) if since else 0

@@ -100,7 +100,11 @@ class Progress:
 
 @dataclass
 class _Run:
-    """The state of one run; `snapshot` is of its beginning."""
+    """The state of one run.
+
+    `snapshot` is of its beginning, or of the last time segments were replaced; `sound` says of segments, by
+    seal, whether they could be read.
+    """
 
     archive: ArchiveFiles
     catalogue: Catalogue
@@ -109,6 +113,7 @@ class _Run:
     cameras: dict[tuple[str, str], Camera]
     now: Callable[[], datetime]
     replace: bool
+    sound: dict[str, bool] = field(default_factory=dict)
     done: list[ClipDone] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     failed: list[ClipFailed] = field(default_factory=list)
@@ -244,9 +249,13 @@ def _differences(run: _Run, request: ClipRequest, before: ClipDone) -> list[str]
 def _is_sound(run: _Run, before: ClipDone) -> bool:
     """Can the segments of an indexed clip still be read? If not, indexing it again mends the archive."""
     for entry in run.snapshot.segments_of.get(before.sha256, ()):
-        try:
-            open_entry(run.archive, entry).verify(deep=False)
-        except (DamagedError, FormatError):
+        if entry.seal not in run.sound:  # a merged day holds many clips
+            try:
+                open_entry(run.archive, entry).verify(deep=False)
+                run.sound[entry.seal] = True
+            except (DamagedError, FormatError):
+                run.sound[entry.seal] = False
+        if not run.sound[entry.seal]:
             return False
     return True
 
@@ -276,6 +285,8 @@ def _record(
     )
     names = {each.manifest.segment for each in taken}
     remove_folders(run.archive, [entry for entry in gone if entry.segment not in names])
+    if holding:
+        run.snapshot = run.catalogue.snapshot()
 
 
 def _known_start(run: _Run, request: ClipRequest) -> datetime | None:

@@ -136,6 +136,8 @@ class Matching:
         by_code = coded & (plan.kind == "codes")
         for place, is_scanned in zip(wanted.tolist(), by_code.tolist(), strict=True):
             loaded = view.segments[place]
+            if loaded.entry.segment in self._damaged:
+                continue
             try:
                 keep = self._scope.rows(loaded.entry, loaded)
                 count = loaded.entry.vectors if keep is None else int(np.count_nonzero(keep))
@@ -153,10 +155,13 @@ class Matching:
         if scanned:
             places, rows = self._scan_codes(scanned, self._vectors, plan.refine, self._damaged)
             sparse += _by_segment([loaded for loaded, _ in scanned], places, rows)
-        compared += self._compare(sparse)
         for begin in range(0, len(small), _TOGETHER):
             compared += self._scan_together(small[begin : begin + _TOGETHER])
+        noted = len(self._damaged)
+        compared += self._compare(sparse)
         hits, contents = self._read_first(compared)
+        if len(self._damaged) > noted:  # its rows took places among the best that are due to others
+            return self.run(costs)
         sound = {name: count for name, count in counts.items() if name not in self._damaged}
         return Found(
             tuple(hits), tuple(contents), plan, sum(sound.values()), tuple(sound), self._damaged, view

@@ -181,6 +181,13 @@ def test_replacing_a_clip_takes_only_its_own_people(merged: ArchiveFiles, tmp_pa
     assert holding(merged) == holding(expected)
 
 
+def test_replacing_one_clip_of_a_day_does_not_index_the_others(merged: ArchiveFiles, tmp_path: Path) -> None:
+    first, *others = requests(tmp_path)
+    report = index(merged, replace(first, camera="S-9"), *others, replace=True)
+    assert [Path(done.path).name for done in report.done] == [first.path.name]
+    assert len(report.skipped) == 3
+
+
 def test_over_midnight_a_clip_leaves_both_days(merged: ArchiveFiles, tmp_path: Path) -> None:
     assert [entry.tracklets for entry in snapshot(merged).segments] == [14, 2]
     moved = replace(requests(tmp_path)[3], camera="S-9")

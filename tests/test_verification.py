@@ -323,7 +323,6 @@ def open_manifest(files: SegmentFiles) -> Manifest:
     return parse_manifest(files.manifest.read_bytes(), "test")
 
 
-@pytest.mark.xfail(strict=True, reason="candidates by code that a damaged segment held are not replaced")
 def test_a_damaged_segment_takes_no_places_from_the_others(
     archive: ArchiveFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
