@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.embedder import unit_rows
 from reid.images import Picture, resize
+from reid.vectors import unit_rows
 
 _STRIPES = 6
 _LEVELS = 4  # of each channel
