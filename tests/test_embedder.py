@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from reid.embedder import Embedder, load_embedder, unit_rows
+from reid.embedder import Embedder, load_embedder
 from reid.errors import ModelError
 from reid.images import Picture, decode_photo, resize
 from reid.models import find_model
@@ -25,6 +25,7 @@ from reid.registry import DEFAULT_EMBEDDER, SPECS
 from reid.runtimes.onnx import OnnxRuntime
 from reid.runtimes.openvino import OpenVinoRuntime
 from reid.runtimes.pytorch import TorchRuntime
+from reid.vectors import unit_rows
 from reid.weights import checked_paths
 
 # On a busy machine two threads wait for each other far longer than these small networks compute.
