@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from types import TracebackType
@@ -25,7 +26,7 @@ from reid.camera_means import centred
 from reid.errors import ArchiveError, DamagedError, FormatError, ModelMismatchError, StorageError
 from reid.registry import ModelSpec
 from search.filters import Filters, Key
-from search.matching import Found, Matching
+from search.matching import Found, Matching, Threads
 from search.planner import Costs, measure_costs
 from search.view import F32, Bools, Loaded, View
 
@@ -63,6 +64,8 @@ class Engine:
         self._costs: Costs | None = None
         self._view: View | None = None
         self._searches = 0
+        self._cores = len(os.sched_getaffinity(0))
+        self._pool = ThreadPoolExecutor(self._cores)
         try:
             self.view()
         except BaseException:
@@ -78,7 +81,8 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Let the catalogue go, if it is the engine's own."""
+        """End the threads, and let the catalogue go if it is the engine's own."""
+        self._pool.shutdown()
         if self._own:
             self._own.close()
 
@@ -131,11 +135,13 @@ class Engine:
     def warm(self) -> None:
         """Load the codes that fit into memory, so that the first search need not."""
         view = self.view()
-        for place in np.flatnonzero(view.coded):
-            if view.pool is None or view.pool.bytes_used > self._code_bytes * _FULL:
-                return
-            with suppress(DamagedError, FormatError):  # a search will say so
-                self._load(view.pool, view.segments[place], ())
+
+        def load(place: int) -> None:
+            if view.pool is not None and view.pool.bytes_used < self._code_bytes * _FULL:
+                with suppress(DamagedError, FormatError):  # a search will say so
+                    self._load(view.pool, view.segments[place], ())
+
+        list(self._pool.map(load, np.flatnonzero(view.coded).tolist()))
 
     def search(
         self, vectors: F32, filters: Filters, top: int, exact: bool = False, origin: Key | None = None
@@ -158,7 +164,8 @@ class Engine:
                 view = self.view()
                 mean = view.means.of([origin])[0] if origin else view.means.overall
                 query = centred(np.asarray(vectors, np.float32), mean)
-                matching = Matching(view, query, filters, top, partial(self._scan_codes, view, threads))
+                scan = partial(self._scan_codes, view, threads)
+                matching = Matching(view, query, filters, top, scan, Threads(self._pool, threads))
                 found = matching.run(None if exact else self.costs(view))
                 if not found.damaged or self.view() is view:
                     break  # what is missing is not missing because it was replaced meanwhile
@@ -171,7 +178,7 @@ class Engine:
             self._searches += 1
             running = self._searches
         try:
-            yield max(1, len(os.sched_getaffinity(0)) // running)
+            yield max(1, self._cores // running)
         finally:
             with self._lock:
                 self._searches -= 1
@@ -187,14 +194,14 @@ class Engine:
 
     def _load(self, pool: CodePool, loaded: Loaded, busy: Sequence[Loaded]) -> Slot:
         """The segment's codes in memory; those of segments not `busy` may have to go for it."""
+        where, data = str(loaded.segment.files.codes), loaded.segment.codes()
         with self._loading:
             while True:
                 held = loaded.slot
                 if held is not None and held[0] is pool:
                     return held[1]
-                where = str(loaded.segment.files.codes)
                 try:
-                    slot = pool.load(loaded.segment.codes(), loaded.entry.vectors, where)
+                    slot = pool.load(data, loaded.entry.vectors, where)
                 except StorageError:
                     if not self._forget(busy):
                         raise

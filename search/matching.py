@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from search.filters import Filters
 from search.planner import BLOCK, EXACT, Costs, Plan, choose
 from search.view import F32, Bools, Loaded, View
 
+_SHARED_ROWS = 4096  # of one segment, for each thread
 _TOGETHER = 64  # small segments compared in one go
 _SPARSE = 16  # below one row in so many, rows are read one by one
 
@@ -90,6 +93,28 @@ class _Compared:
         return _Compared(self.loaded, self.owners[chosen], self.rows[chosen], self.scores[chosen], heads)
 
 
+@dataclass(frozen=True)
+class Threads:
+    """Threads that may work for a search.
+
+    Attributes:
+        pool: of them all. count: how many of them.
+    """
+
+    pool: Executor
+    count: int
+
+    def share(self, work: Callable[[range], None], rows: int) -> None:
+        """`work` for spans of `rows` rows, shared out where that pays."""
+        parts = min(self.count, rows // _SHARED_ROWS)
+        if parts < 2:
+            work(range(rows))
+            return
+        cuts = [rows * part // parts // BLOCK * BLOCK for part in range(parts)] + [rows]
+        for done in [self.pool.submit(work, range(*span)) for span in pairwise(cuts)]:
+            done.result()
+
+
 class Matching:
     """One search in one view.
 
@@ -99,13 +124,17 @@ class Matching:
         filters: which tracklets.
         top: how many, at least 1.
         scan_codes: the best rows by code.
+        threads: that may work for it.
     """
 
-    def __init__(self, view: View, vectors: F32, filters: Filters, top: int, scan_codes: ScanCodes) -> None:
+    def __init__(
+        self, view: View, vectors: F32, filters: Filters, top: int, scan_codes: ScanCodes, threads: Threads
+    ) -> None:
         self._view = view
         self._vectors = np.ascontiguousarray(vectors)
         self._top = top
         self._scan_codes = scan_codes
+        self._threads = threads
         self._scope = filters.within(view.snapshot)
         self._damaged: dict[str, str] = {}
 
@@ -123,11 +152,16 @@ class Matching:
         plan = EXACT
         if costs is not None:
             most = view.vectors[wanted]
+            read = int(most.sum())
             if self._scope.is_partial:
                 most = np.array([self._scope.rows_at_most(view.segments[place].entry) for place in wanted])
+                dense = most * _SPARSE >= view.vectors[wanted]
+                singly = most[~dense].sum() * costs.refined_us / costs.exact_us
+                read = int(view.vectors[wanted][dense].sum() + singly)
             plan = choose(
-                costs, view.codebook, int(most[coded].sum()), int(most[~coded].sum()), len(wanted), self._top
-            )
+                costs, view.codebook, int(most[coded].sum()), int(most[~coded].sum()), len(wanted),
+                self._top, read,
+            )  # fmt: skip
         compared: list[_Compared] = []
         scanned: list[tuple[Loaded, Bools | None]] = []
         sparse: list[tuple[Loaded, Ints]] = []
@@ -171,10 +205,14 @@ class Matching:
         """The best rows of one segment, all `count` in scope compared."""
         self._check_model(loaded)
         scores = np.empty(loaded.entry.vectors, np.float32)
-        off = loaded.means_of(self._view.means) @ self._vectors.T
-        for first, block in loaded.segment.blocks(BLOCK):
-            here = slice(first, first + len(block))
-            scores[here] = (inner_products(block, self._vectors) - off[loaded["camera"][here]]).max(axis=1)
+        off, camera = loaded.means_of(self._view.means) @ self._vectors.T, loaded["camera"]
+
+        def compare(span: range) -> None:
+            for first, block in loaded.segment.blocks(BLOCK, span):
+                here = slice(first, first + len(block))
+                scores[here] = (inner_products(block, self._vectors) - off[camera[here]]).max(axis=1)
+
+        self._threads.share(compare, loaded.entry.vectors)
         scores *= loaded.scale(self._view.means)
         if keep is not None:
             scores[~keep] = -np.inf

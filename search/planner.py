@@ -24,6 +24,7 @@ WANTED_RECALL = 0.995
 
 _DEPTHS = (200, 300, 400, 500, 600, 700, 850, 1000, 1200, 1500, 2000, 3000, 4000)
 _TRIAL_CODES = 16_384
+_CACHE = 64 << 20  # bytes; more than a processor keeps
 _TRIAL_READS = 64
 _TRIALS = 3
 
@@ -62,8 +63,9 @@ EXACT = Plan("exact")
 
 
 def choose(
-    costs: Costs, codebook: Codebook | None, coded: int, uncoded: int, segments: int, top: int
-) -> Plan:
+    costs: Costs, codebook: Codebook | None, coded: int, uncoded: int, segments: int, top: int,
+    read: int | None = None,
+) -> Plan:  # fmt: skip
     """The plan for so many rows in scope.
 
     Args:
@@ -72,8 +74,10 @@ def choose(
         coded, uncoded: rows in scope in segments with codes of it, and in others.
         segments: that the rows lie in.
         top: tracklets wanted.
+        read: rows that an exact search would read, with those between the rows in scope; None: those alone.
     """
-    exact_ms = ((coded + uncoded) * costs.exact_us + segments * costs.segment_us) / 1000
+    read = coded + uncoded if read is None else read
+    exact_ms = (read * costs.exact_us + segments * costs.segment_us) / 1000
     if codebook is None or not coded or exact_ms <= AFFORDABLE_MS:
         return EXACT
     depths = [max(depth, 10 * top) for depth in _DEPTHS]
@@ -98,7 +102,8 @@ def measure_costs(segment: Segment, pool: CodePool | None) -> Costs:
     dimension, count = segment.manifest.dimension, segment.manifest.vectors
     random = np.random.default_rng(0)
     query = random.standard_normal((1, dimension)).astype(np.float32)
-    exact = min(_timed(lambda: _scan(segment, query)) for _ in range(_TRIALS)) / count
+    other = np.zeros(_CACHE // 8)  # that a processor's cache may hold instead of the rows
+    exact = min(_timed(lambda: _scan(segment, query), other.sum) for _ in range(_TRIALS)) / count
     singly = random.integers(count, size=_TRIAL_READS).tolist()
     refined = _timed(lambda: [segment.row_bytes([place]) for place in singly]) / _TRIAL_READS
     opened = 3 * refined  # a file more, its state, and what is cut out of the results
@@ -117,7 +122,8 @@ def _scan(segment: Segment, query: NDArray[np.float32]) -> None:
         inner_products(block, query)
 
 
-def _timed(work: Callable[[], object]) -> float:
+def _timed(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
+    before()
     begun = time.perf_counter()
     work()
     return (time.perf_counter() - begun) * 1e6
