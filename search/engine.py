@@ -26,7 +26,7 @@ from reid.camera_means import centred
 from reid.errors import ArchiveError, DamagedError, FormatError, ModelMismatchError, StorageError
 from reid.registry import ModelSpec
 from search.filters import Filters, Key
-from search.matching import Found, Matching, Threads
+from search.matching import Found, Matching
 from search.planner import Costs, measure_costs
 from search.view import F32, Bools, Loaded, View
 
@@ -65,7 +65,6 @@ class Engine:
         self._view: View | None = None
         self._searches = 0
         self._cores = len(os.sched_getaffinity(0))
-        self._pool = ThreadPoolExecutor(self._cores)
         try:
             self.view()
         except BaseException:
@@ -81,8 +80,7 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """End the threads, and let the catalogue go if it is the engine's own."""
-        self._pool.shutdown()
+        """Let the catalogue go, if it is the engine's own."""
         if self._own:
             self._own.close()
 
@@ -141,7 +139,8 @@ class Engine:
                 with suppress(DamagedError, FormatError):  # a search will say so
                     self._load(view.pool, view.segments[place], ())
 
-        list(self._pool.map(load, np.flatnonzero(view.coded).tolist()))
+        with ThreadPoolExecutor(self._cores) as threads:
+            list(threads.map(load, np.flatnonzero(view.coded).tolist()))
 
     def search(
         self, vectors: F32, filters: Filters, top: int, exact: bool = False, origin: Key | None = None
@@ -164,8 +163,7 @@ class Engine:
                 view = self.view()
                 mean = view.means.of([origin])[0] if origin else view.means.overall
                 query = centred(np.asarray(vectors, np.float32), mean)
-                scan = partial(self._scan_codes, view, threads)
-                matching = Matching(view, query, filters, top, scan, Threads(self._pool, threads))
+                matching = Matching(view, query, filters, top, partial(self._scan_codes, view, threads))
                 found = matching.run(None if exact else self.costs(view))
                 if not found.damaged or self.view() is view:
                     break  # what is missing is not missing because it was replaced meanwhile

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +21,6 @@ from search.filters import Filters
 from search.planner import BLOCK, EXACT, Costs, Plan, choose
 from search.view import F32, Bools, Loaded, View
 
-_SHARED_ROWS = 4096  # of one segment, for each thread
 _TOGETHER = 64  # small segments compared in one go
 _SPARSE = 16  # below one row in so many, rows are read one by one
 
@@ -93,28 +90,6 @@ class _Compared:
         return _Compared(self.loaded, self.owners[chosen], self.rows[chosen], self.scores[chosen], heads)
 
 
-@dataclass(frozen=True)
-class Threads:
-    """Threads that may work for a search.
-
-    Attributes:
-        pool: of them all. count: how many of them.
-    """
-
-    pool: Executor
-    count: int
-
-    def share(self, work: Callable[[range], None], rows: int) -> None:
-        """`work` for spans of `rows` rows, shared out where that pays."""
-        parts = min(self.count, rows // _SHARED_ROWS)
-        if parts < 2:
-            work(range(rows))
-            return
-        cuts = [rows * part // parts // BLOCK * BLOCK for part in range(parts)] + [rows]
-        for done in [self.pool.submit(work, range(*span)) for span in pairwise(cuts)]:
-            done.result()
-
-
 class Matching:
     """One search in one view.
 
@@ -124,17 +99,13 @@ class Matching:
         filters: which tracklets.
         top: how many, at least 1.
         scan_codes: the best rows by code.
-        threads: that may work for it.
     """
 
-    def __init__(
-        self, view: View, vectors: F32, filters: Filters, top: int, scan_codes: ScanCodes, threads: Threads
-    ) -> None:
+    def __init__(self, view: View, vectors: F32, filters: Filters, top: int, scan_codes: ScanCodes) -> None:
         self._view = view
         self._vectors = np.ascontiguousarray(vectors)
         self._top = top
         self._scan_codes = scan_codes
-        self._threads = threads
         self._scope = filters.within(view.snapshot)
         self._damaged: dict[str, str] = {}
 
@@ -206,13 +177,9 @@ class Matching:
         self._check_model(loaded)
         scores = np.empty(loaded.entry.vectors, np.float32)
         off, camera = loaded.means_of(self._view.means) @ self._vectors.T, loaded["camera"]
-
-        def compare(span: range) -> None:
-            for first, block in loaded.segment.blocks(BLOCK, span):
-                here = slice(first, first + len(block))
-                scores[here] = (inner_products(block, self._vectors) - off[camera[here]]).max(axis=1)
-
-        self._threads.share(compare, loaded.entry.vectors)
+        for first, block in loaded.segment.blocks(BLOCK):
+            here = slice(first, first + len(block))
+            scores[here] = (inner_products(block, self._vectors) - off[camera[here]]).max(axis=1)
         scores *= loaded.scale(self._view.means)
         if keep is not None:
             scores[~keep] = -np.inf

@@ -97,18 +97,17 @@ class Segment:
             _read_into(descriptor, out, first * self.manifest.dimension * 2)
         return out
 
-    def blocks(self, size: int, rows: range | None = None) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        """(first row, its and the next rows) of the segment or of these `rows`, `size` rows at a time; what
-        was given is overwritten by the next.
+    def blocks(self, size: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        """(first row, its and the next rows) of the whole segment, `size` rows at a time; what was given is
+        overwritten by the next.
 
         Raises:
             DamagedError: the file is altered.
         """
         buffer = np.empty((size, self.manifest.dimension), np.float16)
-        span = range(self.manifest.vectors) if rows is None else rows
         with self._opened(self.files.VECTORS) as descriptor:
-            for first in span[::size]:
-                block = buffer[: min(size, span.stop - first)]
+            for first in range(0, self.manifest.vectors, size):
+                block = buffer[: min(size, self.manifest.vectors - first)]
                 _read_into(descriptor, block, first * self.manifest.dimension * 2)
                 yield first, block
 
