@@ -121,7 +121,7 @@ def test_the_doctor_finds_a_damaged_segment(shown: tuple[Path, Result], tmp_path
     assert reid("doctor", "--home", home, "--deep").exit_code == 0
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", str(home), str(copy)], check=True)
-    records = next((copy / "shards").rglob("records.lmdb"))
+    records = next((copy / "shards").rglob("records.bin"))
     data = bytearray(records.read_bytes())
     data[-1] ^= 1
     records.write_bytes(data)
