@@ -24,12 +24,12 @@ from reid.errors import InputError, ReidError, storage_errors
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from indexer.catalogue import Snapshot
     from indexer.clips import ClipRequest
     from indexer.districts import Districts
     from indexer.indexing import IndexReport
     from indexer.settings import Settings
     from indexer.shard.files import ArchiveFiles
+    from indexer.snapshot import Snapshot
     from reid.calibration import Calibration
     from reid.evaluation import Evaluation
     from reid.labelled import Skipped

@@ -14,13 +14,14 @@ import numpy as np
 
 from benchmarks.gallery import DAY_MS, Day, District, Scene
 from benchmarks.vectors import F32, VectorModel
-from indexer.catalogue import Catalogue, Sealed, writer_lock
+from indexer.catalogue import Catalogue, writer_lock
 from indexer.codebooks import train_codebook
 from indexer.compaction import compact
 from indexer.ledger import ClipDone, Fingerprint
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.records import Record, Stored, Tracklet
 from indexer.shard.writer import SegmentOrigin, seal_segment
+from indexer.snapshot import Sealed
 from reid.camera_means import tally
 from reid.errors import InputError
 from reid.models import find_model

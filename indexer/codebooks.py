@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalogue import Catalogue, Snapshot, writer_lock
+from indexer.catalogue import Catalogue, writer_lock
 from indexer.codes import Codebook, Fit
 from indexer.rewriting import open_entry
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.writer import Coding
+from indexer.snapshot import Snapshot
 from reid.camera_means import CameraMeans, centred
 from reid.durable import make_folder, write_file
 from reid.errors import DamagedError, InputError, StorageError, storage_errors

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from indexer.catalogue import Catalogue, Sealed, SegmentEntry, Snapshot, writer_lock
+from indexer.catalogue import Catalogue, writer_lock
 from indexer.codebooks import coding, load_codebook
 from indexer.codes import Codebook
 from indexer.rewriting import remove_leftovers, rewrite, swap
 from indexer.shard.files import ArchiveFiles
+from indexer.snapshot import Sealed, SegmentEntry, Snapshot
 from reid.camera_means import CameraMeans
 from reid.errors import DamagedError, FormatError
 

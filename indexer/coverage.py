@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalogue import Erasure, Snapshot
 from indexer.ledger import ClipDone
+from indexer.snapshot import Erasure, Snapshot
 
 NO_FOOTAGE = "no footage"
 FAILED_CLIP = "failed clip"

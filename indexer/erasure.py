@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalogue import Catalogue, Erasure, Sealed, SegmentEntry, Snapshot, writer_lock
+from indexer.catalogue import Catalogue, writer_lock
 from indexer.codebooks import coding, load_codebook
 from indexer.rewriting import open_entry, remove_folders, remove_leftovers, rewrite, swap
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
 from indexer.shard.records import Stored
 from indexer.shard.writer import Coding
+from indexer.snapshot import Erasure, Sealed, SegmentEntry, Snapshot
 from indexer.times import from_milliseconds, milliseconds, to_local_iso
 from reid.errors import ArchiveError, DamagedError, FormatError, InputError
 

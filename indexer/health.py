@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any, Literal
 
-from indexer.catalogue import Catalogue, Snapshot
+from indexer.catalogue import Catalogue
 from indexer.rewriting import open_entry
 from indexer.settings import load_settings
 from indexer.shard.files import ArchiveFiles
+from indexer.snapshot import Snapshot
 from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import ArchiveError, DamagedError, ReidError
 from reid.models import find_model

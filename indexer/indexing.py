@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from indexer.cameras import Camera
-from indexer.catalogue import Catalogue, Sealed, Snapshot, writer_lock
+from indexer.catalogue import Catalogue, writer_lock
 from indexer.clips import ClipRequest, StartSource
 from indexer.ledger import ClipDone, ClipFailed, Fingerprint, clip_sha256
 from indexer.pipeline import ClipContent, Pipeline
@@ -27,6 +27,7 @@ from indexer.rewriting import open_entry, remove_folders, remove_leftovers, rewr
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.records import Record, Stored, Tracklet
 from indexer.shard.writer import SegmentOrigin, seal_segment
+from indexer.snapshot import Sealed, Snapshot
 from indexer.times import from_milliseconds, local_day, milliseconds, to_local_iso
 from indexer.video import clip_start, open_clip
 from reid.camera_means import tally

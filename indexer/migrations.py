@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from indexer.catalogue import FORMAT_VERSION, TABLES, Catalogue, SegmentEntry, pack_tallies, writer_lock
+from indexer.catalogue import FORMAT_VERSION, TABLES, Catalogue, writer_lock
 from indexer.keyvalue import KeyValueFile
 from indexer.rewriting import remove_leftovers
 from indexer.shard.files import ArchiveFiles, SegmentFiles
 from indexer.shard.manifest import Manifest
 from indexer.shard.records import Stored, Tracklet, unpack_record
 from indexer.shard.writer import SegmentOrigin, seal_segment
+from indexer.snapshot import SegmentEntry, pack_tallies
 from reid.camera_means import Tally, tally
 from reid.errors import DamagedError, FormatError, StorageError, storage_errors
 from reid.weights import sha256_of

@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalogue import Catalogue, Erasure, Sealed, SegmentEntry, Snapshot
+from indexer.catalogue import Catalogue
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
 from indexer.shard.records import Stored
 from indexer.shard.writer import Coding, SegmentOrigin, seal_segment
+from indexer.snapshot import Erasure, Sealed, SegmentEntry, Snapshot
 from reid.camera_means import Tally, tally
 from reid.durable import sync_folder
 from reid.errors import storage_errors

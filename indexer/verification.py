@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from indexer.catalogue import Catalogue, SegmentEntry, Snapshot, writer_lock
+from indexer.catalogue import Catalogue, writer_lock
 from indexer.codebooks import load_codebook
 from indexer.codes import Codebook
 from indexer.rewriting import open_entry
 from indexer.shard.files import ArchiveFiles
+from indexer.snapshot import SegmentEntry, Snapshot
 from reid.errors import ArchiveError, DamagedError, FormatError
 
 Progress = Callable[[int, int], None]

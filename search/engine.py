@@ -18,10 +18,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalogue import Catalogue, Snapshot
+from indexer.catalogue import Catalogue
 from indexer.codebooks import load_codebook
 from indexer.codes import CodePool, Slot
 from indexer.shard.files import ArchiveFiles
+from indexer.snapshot import Snapshot
 from reid.camera_means import centred
 from reid.errors import ArchiveError, DamagedError, FormatError, ModelMismatchError, StorageError
 from reid.registry import ModelSpec

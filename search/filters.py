@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.cameras import Camera
-from indexer.catalogue import SegmentEntry, Snapshot
 from indexer.clothes import UNKNOWN
 from indexer.districts import Districts
 from indexer.shard.columns import Name
+from indexer.snapshot import SegmentEntry, Snapshot
 from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import InputError
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.catalogue import SegmentEntry, Snapshot
 from indexer.codes import Codebook, CodePool, Slot
 from indexer.coverage import Footage
 from indexer.rewriting import open_entry
 from indexer.shard import columns
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
+from indexer.snapshot import SegmentEntry, Snapshot
 from reid.camera_means import CameraMeans
 from search.planner import BLOCK
 

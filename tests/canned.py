@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from indexer.catalogue import Catalogue, SegmentEntry, Snapshot
+from indexer.catalogue import Catalogue
 from indexer.clips import ClipRequest
 from indexer.codes import Codebook
 from indexer.indexing import IndexReport, index_clips
 from indexer.pipeline import ClipContent, Pipeline, PipelineOptions
 from indexer.rewriting import open_entry
 from indexer.shard.files import ArchiveFiles
+from indexer.snapshot import SegmentEntry, Snapshot
 from indexer.times import from_milliseconds
 from indexer.tracklets import Sample, TrackSummary
 from indexer.video import ReadReport

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.cameras import Camera
-from indexer.catalogue import Catalogue, Sealed, Snapshot, writer_lock
+from indexer.catalogue import Catalogue, writer_lock
 from indexer.ledger import ClipDone, Fingerprint
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.records import Record, Stored, Tracklet
 from indexer.shard.writer import SegmentOrigin, seal_segment
+from indexer.snapshot import Sealed, Snapshot
 from indexer.times import milliseconds, parse_local
 from reid.camera_means import tally
 from reid.registry import ModelSpec

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from indexer.cameras import Camera
-from indexer.catalogue import Erasure, SegmentEntry, Snapshot
 from indexer.coverage import DAMAGED_SEGMENT, ERASED, NO_FOOTAGE, Footage
 from indexer.ledger import ClipDone, ClipFailed
 from indexer.pipeline import spans_between_gaps
+from indexer.snapshot import Erasure, SegmentEntry, Snapshot
 
 NOW_MS = 500_000
 

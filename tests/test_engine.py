@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from indexer.catalogue import Catalogue, Sealed
+from indexer.catalogue import Catalogue
 from indexer.clothes import parse_colours
 from indexer.codebooks import check_codebook, train_codebook
 from indexer.compaction import _by_day, _Work, compact
 from indexer.rewriting import swap
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.records import Tracklet
+from indexer.snapshot import Sealed
 from reid.camera_means import CameraMeans, centred
 from reid.errors import InputError, UnknownNameError
 from search import planner

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from indexer.cameras import Camera
-from indexer.catalogue import Catalogue, Snapshot, writer_lock
+from indexer.catalogue import Catalogue, writer_lock
 from indexer.clips import ClipRequest, Given, find_clips
 from indexer.districts import load_districts
 from indexer.indexing import IndexReport, index_clips
 from indexer.pipeline import ClipContent, Pipeline
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
+from indexer.snapshot import Snapshot
 from indexer.times import from_milliseconds, milliseconds
 from reid.errors import InputError, ModelMismatchError, StorageError
 from tests.world import NOW, Walk, fake_pipeline, write_scene

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from indexer import compaction
-from indexer.catalogue import Catalogue, Sealed, SegmentEntry
+from indexer.catalogue import Catalogue
 from indexer.clothes import parse_colours
 from indexer.codes import Codebook
 from indexer.compaction import compact
@@ -23,6 +23,7 @@ from indexer.rewriting import open_entry
 from indexer.shard.files import ArchiveFiles, SegmentFiles
 from indexer.shard.manifest import FileSeal, Manifest, parse_manifest
 from indexer.shard.records import Record
+from indexer.snapshot import Sealed, SegmentEntry
 from indexer.verification import verify
 from reid.errors import DamagedError
 from search import planner

@@ -1,0 +1,194 @@
+"""The catalogue of an archive as it is at one moment, and the rows that it is made of.
+
+Knows what is stored of segments, erasures and people; `indexer.catalogue` owns when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from indexer.cameras import Camera
+from indexer.keyvalue import Table
+from indexer.ledger import ClipDone, ClipFailed, checked_row, unpack_done, unpack_failed
+from indexer.shard.manifest import Manifest
+from reid.camera_means import CameraMeans, Tally
+
+
+@dataclass(frozen=True)
+class SegmentEntry:
+    """What the catalogue knows of a sealed segment without opening it.
+
+    Attributes:
+        seal: sha256 of its manifest; empty when its files were deleted and are not to come back.
+        quarantined: why it must not be searched; None for a sound one.
+        (others): as in its manifest; `bytes` of all its files.
+    """
+
+    segment: str
+    district: str
+    day: str
+    cameras: tuple[str, ...]
+    rows_by_camera: tuple[int, ...]
+    clips: tuple[str, ...]
+    start_ms: int
+    end_ms: int
+    tracklets: int
+    vectors: int
+    bytes: int
+    codebook: str | None
+    seal: str
+    quarantined: str | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> SegmentEntry:
+        """The entry of a segment just sealed."""
+        return cls(
+            manifest.segment, manifest.district, manifest.day, manifest.cameras, manifest.rows_by_camera,
+            manifest.clips, manifest.start_ms, manifest.end_ms, manifest.tracklets, manifest.vectors,
+            sum(seal.bytes for seal in manifest.files.values()), manifest.codebook,
+            hashlib.sha256(manifest.to_bytes()).hexdigest(),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A segment just sealed.
+
+    Attributes:
+        manifest: its own.
+        people: the different people it shows, by camera id.
+    """
+
+    manifest: Manifest
+    people: Mapping[str, Tally]
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What was erased, and the proof of it. Nothing of that time and place comes into the archive again.
+
+    Attributes:
+        district: slug. cameras: ids; empty for all of the district.
+        since_ms, until_ms: milliseconds since 1970 UTC, half-open; a tracklet goes when any part of it lies
+            inside.
+        tracklet: the id of the one tracklet that went; None for all of that time.
+        at_ms: when, in the same unit.
+        tracklets, vectors: how many went.
+        removed: sha256 of the manifests of the segments that are gone; `replaced`: of those that took the
+            place of some, without what was erased.
+    """
+
+    district: str
+    cameras: tuple[str, ...]
+    since_ms: int
+    until_ms: int
+    tracklet: str | None
+    at_ms: int
+    tracklets: int
+    vectors: int
+    removed: tuple[str, ...]
+    replaced: tuple[str, ...]
+
+    def covers(self, camera: str, tracklet: str, start_ms: int, end_ms: int) -> bool:
+        """Is this tracklet of the district among what was erased?"""
+        if self.tracklet is not None:
+            return tracklet == self.tracklet
+        here = not self.cameras or camera in self.cameras
+        return here and start_ms < self.until_ms and end_ms >= self.since_ms
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All of the catalogue at one moment; later changes do not reach it.
+
+    Attributes:
+        version: grows with every change.
+        embedder: sha256 of the model all vectors were made by; None while nothing is indexed.
+        codebook: name of the codebook in use; None without one.
+        cameras: by (district, camera id).
+        clips: indexed clips, oldest first.
+        failures: clips that could not be indexed.
+        segments: sealed segments, oldest first.
+        tallies: by (district, camera id), the different people whose vectors make the camera's mean.
+        erasures: what was erased, oldest first.
+    """
+
+    version: int
+    embedder: str | None
+    codebook: str | None
+    cameras: Mapping[tuple[str, str], Camera]
+    clips: tuple[ClipDone, ...]
+    failures: tuple[ClipFailed, ...]
+    segments: tuple[SegmentEntry, ...]
+    tallies: Mapping[tuple[str, str], Tally]
+    erasures: tuple[Erasure, ...]
+
+    def camera_means(self, dimension: int) -> CameraMeans:
+        """Each camera's mean vector, for vectors of this dimension."""
+        return CameraMeans(self.tallies, dimension)
+
+    @cached_property
+    def segments_of(self) -> Mapping[str, tuple[SegmentEntry, ...]]:
+        """The segments that hold a clip's tracklets, by the clip's sha256."""
+        found: dict[str, tuple[SegmentEntry, ...]] = {}
+        for entry in self.segments:
+            for clip in entry.clips:
+                found[clip] = (*found.get(clip, ()), entry)
+        return found
+
+
+def read_snapshot(tables: Mapping[str, Table], version: int) -> Snapshot:
+    """All of the tables, read in one transaction; `version` is that of what is read.
+
+    Raises:
+        TypeError, KeyError, ValueError: a value is not what was stored.
+    """
+    cameras = [checked_row(Camera(**value)) for value in tables["cameras"].values()]
+    clips = [unpack_done(value) for value in tables["clips"].values()]
+    segments = [checked_row(_unpack_entry(value)) for value in tables["segments"].values()]
+    tallies: dict[tuple[str, str], Tally] = {}
+    for value in tables["tallies"].values():
+        for key, people in _unpack_tallies(value):
+            tallies[key] = tallies[key] + people if key in tallies else people
+    return Snapshot(
+        version=version,
+        embedder=tables["meta"].get("embedder"),
+        codebook=tables["meta"].get("codebook"),
+        cameras={(camera.district, camera.id): camera for camera in cameras},
+        clips=tuple(sorted(clips, key=lambda clip: (clip.start_ms, clip.sha256))),
+        failures=tuple(unpack_failed(value) for value in tables["failures"].values()),
+        segments=tuple(sorted(segments, key=lambda entry: (entry.start_ms, entry.segment))),
+        tallies=tallies,
+        erasures=tuple(_unpack_erasure(value) for value in tables["erasures"].values()),
+    )
+
+
+def _unpack_entry(value: Mapping[str, Any]) -> SegmentEntry:
+    lists = {name: tuple(value[name]) for name in ("cameras", "rows_by_camera", "clips")}
+    return SegmentEntry(**{**value, **lists})
+
+
+def _unpack_erasure(value: Mapping[str, Any]) -> Erasure:
+    lists = {name: tuple(value[name]) for name in ("cameras", "removed", "replaced")}
+    return checked_row(Erasure(**{**value, **lists}))
+
+
+def pack_tallies(district: str, people: Mapping[str, Tally]) -> list[dict[str, Any]]:
+    """The value of the table `tallies`: the different people of a segment, by camera."""
+    return [
+        {"district": district, "camera": camera, "count": each.count,
+         "total": each.total.astype(np.float32).tobytes()}
+        for camera, each in sorted(people.items())
+    ]  # fmt: skip
+
+
+def _unpack_tallies(values: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str], Tally]]:
+    for value in values:
+        people = Tally(int(value["count"]), np.frombuffer(value["total"], np.float32).astype(np.float64))
+        yield (value["district"], value["camera"]), people
