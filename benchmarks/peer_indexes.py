@@ -7,6 +7,7 @@ before it, or after it among more answers than wanted.
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,7 @@ class Hnswlib:
         return np.empty(0, np.int64)
 
 
-class _AfterSearch:
+class _AfterSearch(ABC):
     """Asks for more than wanted, and filters the answers."""
 
     filtering = "after (more asked for)"
@@ -155,8 +156,9 @@ class _AfterSearch:
         found = self._nearest(question.query, min(effort, len(self._columns.camera)))
         return found[question.holds(self._columns, found)][:TOP]
 
+    @abstractmethod
     def _nearest(self, query: F32, count: int) -> Ints:
-        raise NotImplementedError
+        """The rows of the `count` nearest, whatever is in scope."""
 
 
 class Usearch(_AfterSearch):

@@ -12,14 +12,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from indexer.cameras import Camera
 from indexer.keyvalue import KeyValueFile, Table
 from indexer.ledger import ClipDone, ClipFailed, Fingerprint, unpack_done
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import Erasure, Sealed, SegmentEntry, Snapshot, pack_tallies, read_snapshot
+from reid.closing import Closing
 from reid.durable import make_folder
 from reid.errors import (
     DamagedError,
@@ -36,7 +36,7 @@ FORMAT_VERSION = 3
 TABLES = ("meta", "cameras", "clips", "failures", "files", "segments", "tallies", "erasures")
 
 
-class Catalogue:
+class Catalogue(Closing):
     """The catalogue, open. One process writes at a time (see `writer_lock`); any number read.
 
     Args:
@@ -250,14 +250,6 @@ class Catalogue:
     def close(self) -> None:
         """Unmap the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _format_version(path: Path, mode: Mode) -> int | None:

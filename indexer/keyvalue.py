@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import lmdb
 import msgpack
 
+from reid.closing import Closing
 from reid.errors import ArchiveError, DamagedError, StorageError, storage_errors
 
 Mode = Literal["write", "read"]
@@ -56,7 +56,7 @@ class Table:
             yield unpacked(data)
 
 
-class KeyValueFile:
+class KeyValueFile(Closing):
     """One LMDB file with named tables.
 
     Args:
@@ -118,14 +118,6 @@ class KeyValueFile:
     def close(self) -> None:
         """Unmap the file; use afterwards is an error."""
         self._environment.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def packed(value: Any) -> bytes:

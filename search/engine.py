@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +22,7 @@ from indexer.codes import CodePool, Slot
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import Snapshot
 from reid.camera_means import centred
+from reid.closing import Closing
 from reid.errors import ArchiveError, DamagedError, FormatError, ModelMismatchError, StorageError
 from reid.registry import ModelSpec
 from search.filters import Filters, Key
@@ -36,7 +35,7 @@ _FULL = 0.95  # share of the memory for codes that is filled beforehand
 _TRIES = 4  # views of an archive that changes under a search
 
 
-class Engine:
+class Engine(Closing):
     """An archive, open for searching.
 
     Args:
@@ -71,14 +70,6 @@ class Engine:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let the catalogue go, if it is the engine's own."""

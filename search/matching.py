@@ -17,7 +17,7 @@ from indexer.shard import columns
 from indexer.shard.records import Record
 from indexer.shard.writer import MOST_ROWS
 from reid.errors import ArchiveError, ModelMismatchError, StorageError
-from search.filters import Filters
+from search.filters import Filters, Scope
 from search.planner import BLOCK, EXACT, Costs, Plan, choose
 from search.view import F32, Bools, Loaded, View
 
@@ -55,6 +55,7 @@ class Found:
         hits: best first.
         contents: record and thumbnail of each.
         plan: how it went.
+        scope: the cameras that were asked.
         rows: how many vectors were in scope.
         segments: names of those that were searched. damaged: why others could not be, by name.
         view: what was searched.
@@ -63,6 +64,7 @@ class Found:
     hits: tuple[Hit, ...]
     contents: tuple[tuple[Record, bytes], ...]
     plan: Plan
+    scope: Scope
     rows: int
     segments: tuple[str, ...]
     damaged: Mapping[str, str]
@@ -169,7 +171,14 @@ class Matching:
             return self.run(costs)
         sound = {name: count for name, count in counts.items() if name not in self._damaged}
         return Found(
-            tuple(hits), tuple(contents), plan, sum(sound.values()), tuple(sound), self._damaged, view
+            tuple(hits),
+            tuple(contents),
+            plan,
+            self._scope,
+            sum(sound.values()),
+            tuple(sound),
+            self._damaged,
+            view,
         )
 
     def _scan(self, loaded: Loaded, keep: Bools | None, count: int) -> _Compared:

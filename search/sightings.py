@@ -98,14 +98,13 @@ def find_sightings(
 
 
 def _coverage(found: Found, filters: Filters) -> Coverage:
-    scope = filters.within(found.view.snapshot)
     coverage = found.view.footage(found.damaged).measure(
         filters.districts, filters.cameras, filters.since_ms, filters.until_ms,
-        now_ms=milliseconds(datetime.now(UTC)), keys=scope.keys,
+        now_ms=milliseconds(datetime.now(UTC)), keys=found.scope.keys,
     )  # fmt: skip
-    if not scope.unplaced:
+    if not found.scope.unplaced:
         return coverage
-    unplaced = Missing(UNPLACED, None, tuple("/".join(key) for key in scope.unplaced))
+    unplaced = Missing(UNPLACED, None, tuple("/".join(key) for key in found.scope.unplaced))
     return replace(coverage, missing=(*coverage.missing, unplaced))
 
 

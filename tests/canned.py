@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from indexer import compaction
 from indexer.catalogue import Catalogue
 from indexer.clips import ClipRequest
 from indexer.codes import Codebook
@@ -166,3 +169,19 @@ def traces(archive: ArchiveFiles, gone: Mapping[str, tuple[Any, ...]]) -> list[s
         for path in (archive.home / folder).rglob("*")
         if path.is_file() and any(needle in path.read_bytes() for needle in needles)
     ]
+
+
+def merged_and_coded(archive: ArchiveFiles, codebook: Codebook, segments: int) -> ArchiveFiles:
+    """Leave so many segments, coded however small they are."""
+    use(archive, codebook)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compaction, "CODED_ROWS", 1)
+        assert compaction.compact(archive).segments == segments
+    return archive
+
+
+def copy_of(archive: ArchiveFiles, folder: Path) -> ArchiveFiles:
+    """The same archive once more, to be damaged."""
+    copy = ArchiveFiles(folder / "archive")
+    shutil.copytree(archive.home, copy.home)
+    return copy

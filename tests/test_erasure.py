@@ -16,9 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import cli
-from indexer import compaction
 from indexer.codes import Codebook
-from indexer.compaction import compact
 from indexer.coverage import DAMAGED_SEGMENT, ERASED, Footage
 from indexer.erasure import Erased, erase_time, erase_tracklet
 from indexer.indexing import index_clips
@@ -31,7 +29,18 @@ from search.engine import Engine
 from search.filters import Filters
 from tests import test_indexing as footage
 from tests import world
-from tests.canned import NOW, at, clip, holding, index, litter, snapshot, traces, use
+from tests.canned import (
+    NOW,
+    at,
+    clip,
+    copy_of,
+    holding,
+    index,
+    litter,
+    merged_and_coded,
+    snapshot,
+    traces,
+)  # fmt: skip
 from tests.crowd import embedder, fill, people
 
 BOTH = ("songpa", "nowon")
@@ -50,18 +59,12 @@ def full(tmp_path_factory: pytest.TempPathFactory, codebook: Codebook) -> Archiv
     """Two days in two districts before two cameras each, merged and coded; thumbnails are told apart."""
     archive = ArchiveFiles(tmp_path_factory.mktemp("full"))
     fill(archive, BOTH, days=2, cameras=2, hours=(9, 13), tracklets=6)
-    use(archive, codebook)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compaction, "CODED_ROWS", 1)
-        assert compact(archive).segments == 4
-    return archive
+    return merged_and_coded(archive, codebook, 4)
 
 
 @pytest.fixture
 def archive(full: ArchiveFiles, tmp_path: Path) -> ArchiveFiles:
-    copy = ArchiveFiles(tmp_path / "archive")
-    shutil.copytree(full.home, copy.home)
-    return copy
+    return copy_of(full, tmp_path)
 
 
 def touching(held: Tracklets, district: str, since: int, until: int, *cameras: str) -> set[str]:

@@ -13,11 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import compaction
 from indexer.catalogue import Catalogue
 from indexer.clothes import parse_colours
 from indexer.codes import Codebook
-from indexer.compaction import compact
 from indexer.coverage import DAMAGED_SEGMENT
 from indexer.rewriting import open_entry
 from indexer.shard.files import ArchiveFiles, SegmentFiles
@@ -33,7 +31,7 @@ from search.matching import Found
 from search.planner import Costs
 from search.query import Query
 from search.sightings import SearchResult, find_sightings
-from tests.canned import use
+from tests.canned import copy_of, merged_and_coded
 from tests.crowd import DAY, HOUR, embedder, fill, midnight, people, snapshot
 
 BOTH = ("songpa", "nowon")
@@ -58,18 +56,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory, codebook: Codebook) -> Archi
     archive = ArchiveFiles(tmp_path_factory.mktemp("sound"))
     fill(archive, BOTH, days=1, cameras=2, hours=(9,), tracklets=8)
     fill(archive, ("songpa",), days=2, cameras=2, hours=(13,), tracklets=8, seed=2)
-    use(archive, codebook)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compaction, "CODED_ROWS", 1)
-        assert compact(archive).segments == 3
-    return archive
+    return merged_and_coded(archive, codebook, 3)
 
 
 @pytest.fixture
 def archive(sound: ArchiveFiles, tmp_path: Path) -> ArchiveFiles:
-    copy = ArchiveFiles(tmp_path / "archive")
-    shutil.copytree(sound.home, copy.home)
-    return copy
+    return copy_of(sound, tmp_path)
 
 
 @pytest.fixture(autouse=True)
