@@ -782,6 +782,7 @@ def _search(
     from search.engine import Engine
     from search.filters import Filters, default_districts
     from search.query import read_query
+    from search.request import Request
     from search.sightings import find_sightings
 
     with Catalogue(archive) as catalogue:  # an unfit archive is told before the models are loaded
@@ -802,7 +803,7 @@ def _search(
         photo, load_detector(settings.detector, archive.models), embedder, person, region
     )
     with Engine(archive, embedder.spec, settings.code_memory_mb << 20) as engine:
-        return find_sightings(engine, query, filters, top or settings.top, exact)
+        return find_sightings(engine, Request((query,), filters, top or settings.top, exact))
 
 
 def _check_target(html: Path) -> None:

@@ -268,7 +268,7 @@ class Ours:
         """Through the engine, with the photo as it came and the product's filters."""
         ask = question.ask
         found = self._engine.search(ask.photo[None], ask.filters(), TOP, exact=effort == 1)
-        places = [place_of(record.id) for record, _ in found.contents]
+        places = [place_of(each.record.id) for each in found.contents]
         return np.array([self._offsets[d, day] + k for d, day, k in places], np.int64)
 
 

@@ -36,6 +36,7 @@ from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER
 from search.engine import Engine
 from search.filters import Filters
 from search.query import read_query
+from search.request import Request
 from search.sightings import Sighting, find_sightings
 
 _SEED = 0
@@ -111,7 +112,7 @@ def _search_one(
     query = read_query(path, pipeline.detector, pipeline.embedder)
     asked = time.perf_counter()
     with Engine(archive, pipeline.embedder.spec) as engine:
-        result = find_sightings(engine, query, Filters(("songpa",)), 1000)
+        result = find_sightings(engine, Request((query,), Filters(("songpa",)), 1000))
     ended = time.perf_counter()
     with open_clip(sequence.clip) as clip:
         rate = clip.average_rate

@@ -134,7 +134,7 @@ def _recall(engine: Engine, asks: Sequence[Ask]) -> float:
 
 def names_of(found: Found) -> list[str]:
     """The tracklets found, best first."""
-    return [record.id for record, _ in found.contents]
+    return [each.record.id for each in found.contents]
 
 
 def clients(home: Path, asks: Asks, seconds: float) -> dict[str, dict[str, dict[str, float]]]:

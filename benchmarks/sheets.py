@@ -137,7 +137,7 @@ def write_failures(
 
 def _failure(truth: Truth, case: Case, result: SearchResult, shows: Mapping[str, int | None]) -> Picture:
     alike = {row.person for row in truth.people if row.looks_like == case.person}
-    tiles = [_tile(read_photo(Path(result.query.photo)), _GROUND)]
+    tiles = [_tile(read_photo(Path(result.request.queries[0].photo)), _GROUND)]
     for sighting in result.sightings[:_FIRST]:
         who = shows[sighting.record.id]
         edge = _RIGHT if who == case.person else _ALIKE if who in alike else _GROUND

@@ -41,6 +41,7 @@ from search.demo.truth import MissingTruth, PassageTruth, Truth, read_truth
 from search.engine import Engine
 from search.filters import Filters, default_districts
 from search.query import read_query
+from search.request import Request
 from search.sightings import SearchResult, find_sightings
 
 PUBLISHED: dict[str, Any] = {
@@ -183,7 +184,7 @@ def _search(photo: Path, indexed: Indexed) -> tuple[SearchResult, float]:
         holding = {district for district, _ in catalogue.snapshot().cameras}
     filters = Filters(default_districts(_settings(indexed.archive)[1], holding))
     with Engine(indexed.archive, pipeline.embedder.spec) as engine:
-        result = find_sightings(engine, query, filters, found.MOST)
+        result = find_sightings(engine, Request((query,), filters, found.MOST))
     return result, (time.perf_counter() - begun) * 1000
 
 

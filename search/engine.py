@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from indexer.codebooks import load_codebook
 from indexer.codes import CodePool, Slot
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import Snapshot
+from reid.calibration import Calibration, find_calibration
 from reid.camera_means import centred
 from reid.closing import Closing
 from reid.errors import ArchiveError, DamagedError, FormatError, ModelMismatchError, StorageError
@@ -75,6 +76,12 @@ class Engine(Closing):
         """Let the catalogue go, if it is the engine's own."""
         if self._own:
             self._own.close()
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """Of the embedder, if it has one; raises as `find_calibration`."""
+        sha256 = self.embedder.sha256
+        return find_calibration(self.archive.calibration(sha256), sha256)
 
     def view(self) -> View:
         """The archive as it is now.

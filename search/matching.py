@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from indexer.codes import inner_products
 from indexer.shard import columns
-from indexer.shard.records import Record
-from indexer.shard.writer import MOST_ROWS
+from indexer.shard.records import MOST_ROWS, Record
 from reid.errors import ArchiveError, ModelMismatchError, StorageError
+from reid.vectors import unit_rows
 from search.filters import Filters, Scope
 from search.planner import BLOCK, EXACT, Costs, Plan, choose
 from search.view import F32, Bools, Loaded, View
@@ -48,24 +48,39 @@ class Hit:
 
 
 @dataclass(frozen=True)
+class Content:
+    """What is stored of a hit's tracklet.
+
+    Attributes:
+        record, thumbnail: see `indexer.shard.records.Tracklet`.
+        vectors: (K, D) float32 unit rows, the mean of its camera taken out.
+    """
+
+    record: Record
+    thumbnail: bytes
+    vectors: F32
+
+
+@dataclass(frozen=True)
 class Found:
     """What a search found.
 
     Attributes:
         hits: best first.
-        contents: record and thumbnail of each.
+        contents: of each.
         plan: how it went.
         scope: the cameras that were asked.
-        rows: how many vectors were in scope.
+        rows, tracklets: how many vectors were in scope, and of about how many tracklets.
         segments: names of those that were searched. damaged: why others could not be, by name.
         view: what was searched.
     """
 
     hits: tuple[Hit, ...]
-    contents: tuple[tuple[Record, bytes], ...]
+    contents: tuple[Content, ...]
     plan: Plan
     scope: Scope
     rows: int
+    tracklets: int
     segments: tuple[str, ...]
     damaged: Mapping[str, str]
     view: View
@@ -176,6 +191,7 @@ class Matching:
             plan,
             self._scope,
             sum(sound.values()),
+            _tracklets(view, sound),
             tuple(sound),
             self._damaged,
             view,
@@ -298,29 +314,44 @@ class Matching:
         whole = np.array([loaded.entry.segment not in self._damaged for loaded in each.loaded], bool)
         return whole[each.owners]
 
-    def _read_first(self, compared: Sequence[_Compared]) -> tuple[list[Hit], list[tuple[Record, bytes]]]:
+    def _read_first(self, compared: Sequence[_Compared]) -> tuple[list[Hit], list[Content]]:
         """The best hits, best first, and what is shown of them, without those of damaged segments."""
         while True:
             before = len(self._damaged)
             best = self._best(compared)
-            contents: dict[Hit, tuple[Record, bytes]] = {}
+            contents: dict[Hit, Content] = {}
             for name in dict.fromkeys(hit.segment for hit in best):
                 group = [hit for hit in best if hit.segment == name]
                 loaded = self._view.by_name[name]
                 try:
-                    read = loaded.segment.read([hit.tracklet for hit in group])
+                    contents |= dict(zip(group, self._contents(loaded, group), strict=True))
                 except ArchiveError as error:
                     self._note(loaded, error)
-                    continue
-                contents |= dict(zip(group, read, strict=True))
             if len(self._damaged) == before:
                 return best, [contents[hit] for hit in best]
+
+    def _contents(self, loaded: Loaded, group: Sequence[Hit]) -> list[Content]:
+        """What is stored of some hits of one segment."""
+        positions = [hit.tracklet for hit in group]
+        means = loaded.means_of(self._view.means)
+        return [
+            Content(record, thumbnail, unit_rows(rows.astype(np.float32) - means[camera]))
+            for (record, thumbnail), (rows, camera) in zip(
+                loaded.segment.read(positions), loaded.segment.vectors_of(positions), strict=True
+            )
+        ]
 
     def _note(self, loaded: Loaded, error: ArchiveError) -> None:
         """A damaged segment is noted and left out; a machine that is not fit ends the search."""
         if isinstance(error, StorageError):
             raise error
         self._damaged[loaded.entry.segment] = str(error)
+
+
+def _tracklets(view: View, counts: Mapping[str, int]) -> int:
+    """Of about how many tracklets so many rows of each segment are."""
+    entries = [(view.by_name[name].entry, count) for name, count in counts.items()]
+    return round(sum(count * entry.tracklets / entry.vectors for entry, count in entries if entry.vectors))
 
 
 def first(hits: Iterable[Hit], top: int) -> list[Hit]:

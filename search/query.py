@@ -16,6 +16,7 @@ from reid.detector import Detector
 from reid.embedder import Embedder
 from reid.errors import InputError
 from reid.images import Picture, crop, fit_within, read_photo
+from reid.quality import picture_quality
 
 Box = tuple[float, float, float, float]
 """`[x1, y1, x2, y2]` pixels of the photo."""
@@ -35,6 +36,7 @@ class Query:
         people: boxes of the people found in it, largest first; numbered from 1 for the user.
         person_box: the part that is used.
         vectors: (1, D) float32 unit rows.
+        quality: of the part that is used, 0..1, see `reid.quality.picture_quality`.
         warnings: what the reader must know about the choice.
     """
 
@@ -43,6 +45,7 @@ class Query:
     people: tuple[Box, ...]
     person_box: Box
     vectors: NDArray[np.float32]
+    quality: float
     warnings: tuple[str, ...]
 
 
@@ -79,8 +82,10 @@ def read_query(
             f"the person is only {chosen[3] - chosen[1]:.0f} pixels high; below {_SMALL} hardly anybody is"
             " told apart: use a larger photo"
         )
-    vectors = embedder.embed([crop(picture, np.array(chosen, np.float32))])
-    return Query(str(path), picture, people, chosen, vectors, tuple(warnings))
+    shown = crop(picture, np.array(chosen, np.float32))
+    return Query(
+        str(path), picture, people, chosen, embedder.embed([shown]), picture_quality(shown), tuple(warnings)
+    )
 
 
 def _people(picture: Picture, detector: Detector) -> tuple[Box, ...]:

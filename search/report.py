@@ -20,6 +20,7 @@ from indexer.districts import Districts
 from indexer.times import from_milliseconds, to_local_iso
 from reid.images import crop, encode_jpeg, fit_within
 from search.filters import Filters
+from search.query import Query
 from search.sightings import SearchResult, Sighting
 
 CAUTION = "A score is likeness, not identity: a person must compare the pictures."
@@ -75,19 +76,25 @@ def percent(share: float) -> str:
     return f"{min(share * 100, 99) if share < 1 else 100:.0f} %"
 
 
+def chance(probability: float | None) -> str:
+    """A probability in words: never certain, never impossible; `-` where nobody can tell."""
+    if probability is None:
+        return "-"
+    if probability < 0.01:
+        return "under 1 %"
+    return "over 99 %" if probability > 0.99 else f"{probability * 100:.0f} %"
+
+
 def to_json(result: SearchResult) -> dict[str, Any]:
     """The contract of `reid search --json`; see docs/contracts.md."""
     return {
-        "query": {
-            "photo": result.query.photo,
-            "person_box": list(result.query.person_box),
-            "people": [list(box) for box in result.query.people],
-            "warnings": list(result.query.warnings),
-        },
+        "query": {**_photo_json(result.request.queries[0]), "warnings": list(result.request.warnings)},
+        "photos": [_photo_json(query) for query in result.request.queries],
+        "expected_right": None if result.expected_right is None else round(result.expected_right, 3),
         "sightings": [_sighting_json(sighting) for sighting in result.sightings],
         "coverage": _coverage_json(result.coverage),
         "damaged": [{"segment": name, "reason": reason} for name, reason in result.damaged],
-        "filters": _filters_json(result.filters),
+        "filters": _filters_json(result.request.filters),
         "plan": result.plan.kind,
         "expected_recall": round(result.plan.expected_recall, 4),
         "model": result.model,
@@ -97,13 +104,22 @@ def to_json(result: SearchResult) -> dict[str, Any]:
     }
 
 
+def _photo_json(query: Query) -> dict[str, Any]:
+    return {
+        "photo": query.photo,
+        "person_box": list(query.person_box),
+        "people": [list(box) for box in query.people],
+    }
+
+
 def _sighting_json(sighting: Sighting) -> dict[str, Any]:
     record = sighting.record
     return {
         "rank": sighting.rank,
         "id": record.id,
         "score": round(sighting.score, 4),
-        "probability": None,
+        "probability": None if sighting.probability is None else round(sighting.probability, 4),
+        "evidence": {name: round(value, 3) for name, value in sighting.evidence.items()},
         "district": sighting.district,
         "camera": record.camera,
         "camera_name": sighting.camera_name,
@@ -176,18 +192,18 @@ def to_html(result: SearchResult, districts: Districts) -> str:
     )  # fmt: skip
     environment.filters.update(
         local_time=local_time, camera_time=camera_time, camera_time_ko=camera_time_ko, percent=percent,
-        jpeg=_data_uri, duration=duration, file_name=lambda path: Path(path).name,
+        chance=chance, jpeg=_data_uri, duration=duration, file_name=lambda path: Path(path).name,
     )  # fmt: skip
-    person = crop(result.query.picture, np.array(result.query.person_box, np.float32))
+    people = [crop(query.picture, np.array(query.person_box, np.float32)) for query in result.request.queries]
     return environment.get_template("report.html.j2").render(
         result=result,
         coverage=result.coverage,
         share=searched_share(result.coverage),
-        notes=filter_notes(result.filters),
+        notes=filter_notes(result.request.filters),
         percent_recall=f"{result.plan.expected_recall:.1%}",
         districts={district.slug: district for district in districts.all},
-        asked=[districts.find(slug) for slug in result.filters.districts],
-        person=encode_jpeg(fit_within(person, 320, 480)),
+        asked=[districts.find(slug) for slug in result.request.filters.districts],
+        people=[encode_jpeg(fit_within(person, 320, 480)) for person in people],
         made=_iso(round(datetime.now(UTC).timestamp()) * 1000),
         version=metadata.version("reid-search"),
         caution=CAUTION,

@@ -6,17 +6,25 @@ Owns the result. Never writes to the archive; a damaged segment is told, it neve
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import numpy as np
 
 from indexer.coverage import UNPLACED, Coverage, Missing
 from indexer.shard.records import Record
 from indexer.times import milliseconds
 from search.engine import Engine
+from search.evidence import Evidence, probabilities, total
 from search.filters import Filters
+from search.likeness import likeness
 from search.matching import Found
 from search.planner import Plan
-from search.query import Query
+from search.request import Request
+
+SHORTLIST = 200
+"""Tracklets that are weighed; of them the best are shown."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,9 @@ class Sighting:
         rank: from 1.
         score: cosine with the query, the means of the cameras taken out, -1..1: likeness, neither an
             identity nor a probability.
+        probability: that it shows the person, by all the evidence and under the calibration's assumptions;
+            None where the model has no calibration.
+        evidence: natural log of the likelihood ratio by kind of evidence; 0 says nothing.
         district: slug.
         camera_name: for people; the camera's id where it has no name.
         record: when, where in which clip.
@@ -35,6 +46,8 @@ class Sighting:
 
     rank: int
     score: float
+    probability: float | None
+    evidence: Mapping[str, float]
     district: str
     camera_name: str
     record: Record
@@ -46,9 +59,8 @@ class SearchResult:
     """All of an answer.
 
     Attributes:
-        query: whom.
-        filters: where and when.
-        sightings: best first.
+        request: what was asked.
+        sightings: best first, by all the evidence.
         coverage: what was searched and what was not.
         damaged: (segment, why) that could not be read.
         model: sha256 of the embedder.
@@ -58,8 +70,7 @@ class SearchResult:
         timing_ms: wall-clock milliseconds of each step.
     """
 
-    query: Query
-    filters: Filters
+    request: Request
     sightings: tuple[Sighting, ...]
     coverage: Coverage
     damaged: tuple[tuple[str, str], ...]
@@ -69,31 +80,38 @@ class SearchResult:
     rows: int
     timing_ms: dict[str, float]
 
+    @property
+    def expected_right(self) -> float | None:
+        """How many of the sightings are expected to show the person; None without a calibration."""
+        known = [each.probability for each in self.sightings if each.probability is not None]
+        return sum(known) if len(known) == len(self.sightings) else None
 
-def find_sightings(
-    engine: Engine, query: Query, filters: Filters, top: int, exact: bool = False
-) -> SearchResult:
-    """Rank the tracklets in scope by likeness to the query.
+
+def find_sightings(engine: Engine, request: Request) -> SearchResult:
+    """Rank the tracklets in scope by all that is known of the person.
 
     Args:
         engine: the archive, open.
-        query: embedded by the engine's embedder.
-        filters: where, when and in which colours.
-        top: how many sightings at most.
-        exact: compare every vector, however many there are.
+        request: its photos embedded by the engine's embedder.
 
     Raises:
         StorageError: nothing indexed, or the machine is out of memory or file handles.
         ModelMismatchError: the archive holds vectors of another model.
+        DamagedError, FormatError: the calibration cannot be read.
     """
     begun = time.perf_counter()
-    found = engine.search(query.vectors, filters, top, exact)
-    done = time.perf_counter()
-    coverage = _coverage(found, filters)
+    found = engine.search(request.vectors, request.filters, max(request.top, SHORTLIST), request.exact)
+    compared = time.perf_counter()
+    sightings = _ranked(engine, request, found)
+    ranked = time.perf_counter()
+    coverage = _coverage(found, request.filters)
     return SearchResult(
-        query, filters, _sightings(found), coverage, tuple(found.damaged.items()), engine.embedder.sha256,
+        request, sightings, coverage, tuple(found.damaged.items()), engine.embedder.sha256,
         found.plan, found.segments, found.rows,
-        {"search": (done - begun) * 1000, "coverage": (time.perf_counter() - done) * 1000},
+        {
+            "search": (compared - begun) * 1000, "ranking": (ranked - compared) * 1000,
+            "coverage": (time.perf_counter() - ranked) * 1000,
+        },
     )  # fmt: skip
 
 
@@ -108,11 +126,24 @@ def _coverage(found: Found, filters: Filters) -> Coverage:
     return replace(coverage, missing=(*coverage.missing, unplaced))
 
 
-def _sightings(found: Found) -> tuple[Sighting, ...]:
+def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, ...]:
+    """The best of what was found, by all the evidence."""
+    if not found.hits:
+        return ()
+    calibration = engine.calibration
+    evidence: list[Evidence] = [likeness(request, found, calibration)]
+    together = total(evidence)
+    chances = probabilities(together, found.tracklets) if calibration else None
     sightings = []
-    for rank, (hit, (record, thumbnail)) in enumerate(zip(found.hits, found.contents, strict=True), 1):
-        district = found.view.by_name[hit.segment].entry.district
-        camera = found.view.snapshot.cameras.get((district, record.camera))
-        name = camera.name if camera and camera.name else record.camera
-        sightings.append(Sighting(rank, hit.score, district, name, record, thumbnail))
+    for rank, place in enumerate(np.argsort(-together, kind="stable")[: request.top].tolist(), 1):
+        hit, content = found.hits[place], found.contents[place]
+        key = found.view.by_name[hit.segment].entry.district, content.record.camera
+        camera = found.view.snapshot.cameras.get(key)
+        sightings.append(
+            Sighting(
+                rank, hit.score, None if chances is None else float(chances[place]),
+                {each.name: float(each.log_ratios[place]) for each in evidence}, key[0],
+                camera.name if camera and camera.name else key[1], content.record, content.thumbnail,
+            )
+        )  # fmt: skip
     return tuple(sightings)

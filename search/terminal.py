@@ -8,7 +8,7 @@ from rich.table import Table
 from indexer.coverage import Coverage
 from indexer.districts import Districts
 from search.planner import Plan
-from search.report import camera_time, duration, filter_notes, local_time, percent, searched_share
+from search.report import camera_time, chance, duration, filter_notes, local_time, percent, searched_share
 from search.sightings import SearchResult
 
 _SHOWN_PLACES = 4
@@ -17,7 +17,7 @@ _TABLE_WIDTH = 100  # characters; a narrower table would cut scores and times
 
 def print_result(console: Console, result: SearchResult, districts: Districts) -> None:
     """The table of sightings, then always what was searched and what was not."""
-    for warning in result.query.warnings:
+    for warning in result.request.warnings:
         console.print(f"note: {warning}", style="yellow", highlight=False)
     if result.sightings and console.width >= _TABLE_WIDTH:
         console.print(_table(result, districts))
@@ -25,8 +25,14 @@ def print_result(console: Console, result: SearchResult, districts: Districts) -
         _print_blocks(console, result, districts)
     else:
         console.print("No tracklet in what was searched.", style="bold")
+    if result.expected_right is not None and result.sightings:
+        shown = counted(len(result.sightings), "sighting")
+        console.print(
+            f"Expected to show the person: {result.expected_right:.1f} of {shown}, by the calibration.",
+            highlight=False,
+        )
     print_coverage(console, result.coverage)
-    for note in filter_notes(result.filters):
+    for note in filter_notes(result.request.filters):
         console.print(f"note: {note}", style="yellow", highlight=False)
     for name, reason in result.damaged:
         console.print(f"damaged segment {name}: {reason}", style="red", highlight=False)
@@ -51,7 +57,10 @@ def _print_blocks(console: Console, result: SearchResult, districts: Districts) 
     """For a narrow terminal, in which a table would lose its columns."""
     for sighting in result.sightings:
         record, district = sighting.record, districts.find(sighting.district)
-        console.print(f"{sighting.rank}. score {sighting.score:.3f}", style="bold")
+        console.print(
+            f"{sighting.rank}. probability {chance(sighting.probability)}, score {sighting.score:.3f}",
+            style="bold",
+        )
         console.print(f"   {local_time(record.start_ms)} KST, {duration(sighting)}")
         console.print(f"   {district.name_ko} {district.slug}, {sighting.camera_name}")
         console.print(f"   camera {record.camera}, id {record.id}")
@@ -60,6 +69,7 @@ def _print_blocks(console: Console, result: SearchResult, districts: Districts) 
 def _table(result: SearchResult, districts: Districts) -> Table:
     table = Table(title="Sightings, most alike first", title_justify="left", title_style="bold")
     table.add_column("rank", justify="right")
+    table.add_column("probability", justify="right")
     table.add_column("score", justify="right")
     table.add_column("camera", overflow="fold")
     table.add_column("district")
@@ -72,7 +82,8 @@ def _table(result: SearchResult, districts: Districts) -> Table:
         if sighting.camera_name != camera:
             camera = f"{camera} {sighting.camera_name}"
         table.add_row(
-            str(sighting.rank), f"{sighting.score:.3f}", camera, f"{district.name_ko} {district.slug}",
+            str(sighting.rank), chance(sighting.probability), f"{sighting.score:.3f}", camera,
+            f"{district.name_ko} {district.slug}",
             local_time(sighting.record.start_ms), duration(sighting), sighting.record.id,
         )  # fmt: skip
     return table

@@ -50,7 +50,7 @@ def answer(archive: ArchiveFiles) -> list[tuple[str, bytes, float]]:
         found = engine.search(people(np.random.default_rng(1), 2, 32), Filters(BOTH), 400, exact=True)
     assert not found.damaged
     shown = zip(found.contents, found.hits, strict=True)
-    return [(record.id, thumbnail, round(hit.score, 5)) for (record, thumbnail), hit in shown]
+    return [(each.record.id, each.thumbnail, round(hit.score, 5)) for each, hit in shown]
 
 
 def days(archive: ArchiveFiles) -> list[tuple[str, str]]:
@@ -262,7 +262,7 @@ with Engine(ArchiveFiles(Path(sys.argv[1])), embedder()) as engine:
     print("ready", flush=True)
     while searches < 3 or not Path(sys.argv[2]).exists():
         found = engine.search(query, Filters(("songpa", "nowon")), 400, exact=searches % 3 == 0)
-        shown = [record.id for record, _ in found.contents]
+        shown = [each.record.id for each in found.contents]
         right = right or shown
         if found.damaged or shown != right or not engine.view().snapshot.segments:
             wrong.append([len(shown), dict(found.damaged)])

@@ -86,7 +86,7 @@ def oracle(
 
 
 def ids(found: Found) -> list[str]:
-    return [record.id for record, _ in found.contents]
+    return [each.record.id for each in found.contents]
 
 
 def window(first: float, last: float) -> tuple[int, int]:
@@ -206,7 +206,7 @@ def test_the_planner_takes_what_is_cheaper_and_says_so(
     assert 0.5 < chosen.expected_recall <= 1
     assert planner.choose(cheap, codebook, 10_000, 0, 10_000, 10).kind == "codes"  # many small segments
     assert planner.choose(dear, None, 0, 1_000_000, 4, 10) == Plan("exact")
-    assert planner.choose(dear, codebook, 1_000_000, 0, 4, 500).refine >= 5000
+    assert planner.choose(dear, codebook, 1_000_000, 0, 4, 500).refine >= 1500
     measured = engine.costs(engine.view())
     assert measured is not None
     assert min(measured.code_us, measured.exact_us, measured.refined_us) > 0

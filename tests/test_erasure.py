@@ -99,7 +99,7 @@ def is_gone(archive: ArchiveFiles, before: Tracklets, gone: set[str]) -> None:
         np.testing.assert_allclose(each.total, expected[key].total, atol=1e-4)
     with Engine(archive, embedder()) as engine:
         found = engine.search(people(np.random.default_rng(1), 1, 32), Filters(BOTH), 400)
-    assert {record.id for record, _ in found.contents} == after.tracklets.keys()
+    assert {each.record.id for each in found.contents} == after.tracklets.keys()
 
 
 def tallies(held: Tracklets) -> dict[tuple[str, str], Tally]:

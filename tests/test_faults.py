@@ -21,6 +21,7 @@ from reid.errors import StorageError
 from search import demo
 from search.engine import Engine
 from search.filters import Filters
+from search.request import Request
 from search.sightings import find_sightings
 from tests.test_search import cameras, query_for
 from tests.world import NOW, FakeEmbedder, Walk, fake_pipeline, write_scene
@@ -96,7 +97,7 @@ def test_a_read_only_archive_can_be_searched_and_not_written(tmp_path: Path) -> 
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         query = query_for(tmp_path, [Walk("red", 0, 1)])
         with Engine(archive, FakeEmbedder().spec) as engine:
-            result = find_sightings(engine, query, Filters(("songpa",)), 5)
+            result = find_sightings(engine, Request((query,), Filters(("songpa",)), 5))
         assert cameras(result) == ["S-1"]
         with pytest.raises(StorageError, match="read-only"):
             index_clips(archive, [request], fake_pipeline(), now=lambda: NOW)

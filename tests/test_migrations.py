@@ -116,8 +116,8 @@ def answer(archive: ArchiveFiles) -> list[str]:
         found = engine.search(people(np.random.default_rng(2), 2, 32), Filters(TWO), 400, exact=True)
     assert not found.damaged
     return [
-        f"{record.id} {hit.score:.4f} {hit.start_ms}"
-        for hit, (record, _) in zip(found.hits, found.contents, strict=True)
+        f"{each.record.id} {hit.score:.4f} {hit.start_ms}"
+        for hit, each in zip(found.hits, found.contents, strict=True)
     ]
 
 

@@ -12,7 +12,7 @@ from indexer.coverage import Coverage, Missing
 from indexer.districts import load_districts
 from search.filters import Filters, Near
 from search.planner import Plan
-from search.report import camera_time, percent, to_html, to_json
+from search.report import camera_time, chance, percent, to_html, to_json
 from search.sightings import SearchResult
 from search.terminal import print_result
 from tests.test_search import made, red, search  # noqa: F401  fixtures
@@ -50,7 +50,11 @@ def test_json_is_the_contract(result: SearchResult) -> None:
         "clip_offset_s",
     ]
     assert set(first) >= set(names)
-    assert first["probability"] is None
+    assert first["probability"] > 0.9
+    assert shown["expected_right"] == pytest.approx(
+        sum(s["probability"] for s in shown["sightings"]), abs=0.01
+    )
+    assert set(first["evidence"]) == {"likeness"}
     assert re.fullmatch(r"2025-02-18T1[23]:34:0\d(\.\d+)?\+09:00", first["start"])
     assert first["start"] <= first["best_time"] <= first["end"]
     assert len(first["box"]) == 4
@@ -89,9 +93,9 @@ def test_the_report_says_what_was_not_searched(result: SearchResult) -> None:
 def test_names_from_outside_are_escaped(made, red) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
     found = search(made, red)
     evil = "<script>alert(1)</script>"
-    query = type(red)(evil, red.picture, red.people, red.person_box, red.vectors, (evil,))
-    parts = {**vars(found), "query": query}
-    assert "<script" not in to_html(SearchResult(**parts), DISTRICTS)
+    query = replace(red, photo=evil, warnings=(evil,))
+    shown = replace(found, request=replace(found.request, queries=(query,)))
+    assert "<script" not in to_html(shown, DISTRICTS)
 
 
 def test_the_terminal_always_tells_coverage(result: SearchResult) -> None:
@@ -110,7 +114,7 @@ def test_a_narrow_terminal_loses_nothing(result: SearchResult) -> None:
     print_result(console, result, DISTRICTS)
     text = console.export_text()
     for sighting in result.sightings:
-        assert f"{sighting.rank}. score {sighting.score:.3f}" in text
+        assert f"{sighting.rank}. probability {chance(sighting.probability)}, score" in text
         assert sighting.record.id in text
     assert "2025-02-18 12:34:00" in text
     assert "송파구 songpa" in text
@@ -168,3 +172,18 @@ def test_filters_and_an_approximate_answer_are_told(made, red, result: SearchRes
     assert "approximately (expected to find 99.7%" in page
     assert "whoever was taken for another colour is left out" in page
     assert to_json(result)["expected_recall"] == 1
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"),
+    [
+        (None, "-"),
+        (0.0, "under 1 %"),
+        (0.004, "under 1 %"),
+        (0.26, "26 %"),
+        (0.996, "over 99 %"),
+        (1.0, "over 99 %"),
+    ],
+)
+def test_a_probability_is_never_a_certainty(probability: float | None, shown: str) -> None:
+    assert chance(probability) == shown

@@ -16,6 +16,7 @@ from reid.images import encode_jpeg
 from search.engine import Engine
 from search.filters import Filters
 from search.query import Query, read_query
+from search.request import Request
 from search.sightings import SearchResult, find_sightings
 from tests.world import NOW, FakeDetector, FakeEmbedder, Walk, fake_pipeline, picture_of, write_scene
 
@@ -61,7 +62,7 @@ def query_for(folder: Path, walks: list[Walk], **choice: object) -> Query:
 
 def search(archive: ArchiveFiles, query: Query, filters: Filters = SCOPE, top: int = 10) -> SearchResult:
     with Engine(archive, FakeEmbedder().spec) as engine:
-        return find_sightings(engine, query, filters, top)
+        return find_sightings(engine, Request((query,), filters, top))
 
 
 def cameras(result: SearchResult) -> list[str]:

@@ -30,6 +30,7 @@ from search.filters import Filters
 from search.matching import Found
 from search.planner import Costs
 from search.query import Query
+from search.request import Request
 from search.sightings import SearchResult, find_sightings
 from tests.canned import copy_of, merged_and_coded
 from tests.crowd import DAY, HOUR, embedder, fill, midnight, people, snapshot
@@ -87,7 +88,9 @@ def forget(engine: Engine) -> None:
 
 
 def answers(found: Found) -> list[Answer]:
-    return [(*content, hit.score) for content, hit in zip(found.contents, found.hits, strict=True)]
+    return [
+        (each.record, each.thumbnail, hit.score) for each, hit in zip(found.contents, found.hits, strict=True)
+    ]
 
 
 def is_right(found: Found, everything: list[Answer], homes: dict[str, str], top: int) -> None:
@@ -95,8 +98,8 @@ def is_right(found: Found, everything: list[Answer], homes: dict[str, str], top:
     left = [one for one in everything if homes[one[0].id] not in found.damaged][:top]
     assert [one[:2] for one in answers(found)] == [one[:2] for one in left]
     assert [one[2] for one in answers(found)] == pytest.approx([one[2] for one in left], abs=2e-6)
-    for hit, (record, _) in zip(found.hits, found.contents, strict=True):
-        assert (hit.start_ms, hit.segment) == (record.start_ms, homes[record.id])
+    for hit, each in zip(found.hits, found.contents, strict=True):
+        assert (hit.start_ms, hit.segment) == (each.record.start_ms, homes[each.record.id])
 
 
 @contextmanager
@@ -188,8 +191,8 @@ def test_a_short_verify_finds_cut_and_missing_files(archive: ArchiveFiles) -> No
 def ask(engine: Engine, exact: bool = False) -> SearchResult:
     vectors = people(np.random.default_rng(1), 1, 32)
     box = (0.0, 0.0, 9.0, 9.0)
-    query = Query("photo.jpg", np.zeros((9, 9, 3), np.uint8), (), box, vectors, ())
-    return find_sightings(engine, query, Filters(BOTH), 400, exact)
+    query = Query("photo.jpg", np.zeros((9, 9, 3), np.uint8), (), box, vectors, 1.0, ())
+    return find_sightings(engine, Request((query,), Filters(BOTH), 400, exact))
 
 
 def lost_hours(result: SearchResult) -> float | None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from indexer.shard import columns
 from indexer.shard.files import SegmentFiles
 from indexer.shard.manifest import Manifest, parse_manifest
-from indexer.shard.records import Record, Stored, read_record
+from indexer.shard.records import MOST_ROWS, Record, Stored, read_record
 from reid.errors import DamagedError, ReidError, StorageError
 
 _CHUNK = 1 << 20
@@ -183,18 +183,40 @@ class Segment:
             DamagedError: a record is altered.
         """
         with damage(self.files.folder):
-            size = columns.TRACKLET.itemsize
-            offset = self._places["tracklets"].offset
-            found = b"".join(
-                _pieces(self._paths[self.files.COLUMNS], [(size, offset + k * size) for k in positions])
-            )
-            shown = []
-            heads = np.frombuffer(found, columns.TRACKLET)
+            heads = self._tracklet_heads(positions)
             wanted = [(int(head["record"]) + int(head["thumbnail"]), int(head["at"])) for head in heads]
+            shown = []
             for head, data in zip(heads, _pieces(self._paths[self.files.RECORDS], wanted), strict=True):
                 _check_record(self.files.records, head, data)
                 shown.append((read_record(data[: head["record"]]), data[head["record"] :]))
             return shown
+
+    def vectors_of(self, positions: Sequence[int]) -> list[tuple[NDArray[np.float16], int]]:
+        """Of the tracklets at these positions, the (K, D) float16 rows and the camera's place in the
+        manifest; each row compared with its own checksum, and all rows are there.
+
+        Raises:
+            DamagedError: something is altered.
+        """
+        found = []
+        with damage(self.files.folder):
+            for position, head in zip(positions, self._tracklet_heads(positions), strict=True):
+                first, last = int(head["row"]), int(head["row"]) + int(head["rows"])
+                if not first < last <= min(self.manifest.vectors, first + MOST_ROWS):
+                    raise DamagedError(f"{self.files.columns}: tracklet {position} is altered")
+                around = [first - 1] * (first > 0) + [last] * (last < self.manifest.vectors)
+                vectors, heads = self.rows(range(first, last))
+                if (heads["tracklet"] != position).any() or (
+                    self.heads(around)["tracklet"] == position
+                ).any():
+                    raise DamagedError(f"{self.files.columns}: the rows of tracklet {position} are altered")
+                found.append((vectors, int(heads["camera"][0])))
+        return found
+
+    def _tracklet_heads(self, positions: Sequence[int]) -> NDArray[np.void]:
+        size, offset = columns.TRACKLET.itemsize, self._places["tracklets"].offset
+        pieces = _pieces(self._paths[self.files.COLUMNS], [(size, offset + k * size) for k in positions])
+        return np.frombuffer(b"".join(pieces), columns.TRACKLET)
 
     def stored(self) -> Iterator[Stored]:
         """All tracklets in the order of the segment, in the form they are stored in.

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from indexer.keyvalue import packed, unpacked
 
+MOST_ROWS = 4
+"""Vectors that a tracklet may have."""
+
 
 @dataclass(frozen=True)
 class Record:

@@ -19,15 +19,13 @@ from indexer.shard import columns
 from indexer.shard.files import ArchiveFiles, SegmentFiles
 from indexer.shard.manifest import FileSeal, Manifest
 from indexer.shard.reader import Segment
-from indexer.shard.records import Stored
+from indexer.shard.records import MOST_ROWS, Stored
 from reid.durable import make_folder, rename_folder, sync_file, sync_folder, write_file
 from reid.errors import DamagedError, FormatError, storage_errors
 from reid.weights import sha256_of
 
 MOST_CAMERAS = 1 << 16
 """In one segment."""
-MOST_ROWS = 4
-"""Of one tracklet."""
 
 
 @dataclass(frozen=True)
