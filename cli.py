@@ -187,6 +187,13 @@ def search(
         typer.Option(help="Only people whose upper clothes may be of this colour (red, 빨강 ...); repeats."),
     ] = None,
     lower: Annotated[list[str] | None, typer.Option(help="The same for the lower clothes.")] = None,
+    last_seen: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the person was last seen: a camera, DISTRICT/CAMERA, or lat,lon; needs --at."
+        ),
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="When that was, e.g. '2025-02-18 14:05'.")] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare every vector, however long that takes.")
     ] = False,
@@ -204,7 +211,7 @@ def search(
     result = _search(
         archive, settings, districts, photo=photo, names=district, cameras=camera, since=since, until=until,
         top=top, person=person, box=box, near=_parse_near(near, within) if near is not None else None,
-        upper=upper, lower=lower, exact=exact,
+        upper=upper, lower=lower, exact=exact, last_seen=last_seen, at=at,
     )  # fmt: skip
     if html:
         _write_report(html, result, districts)
@@ -772,6 +779,8 @@ def _search(
     upper: list[str] | None = None,
     lower: list[str] | None = None,
     exact: bool = False,
+    last_seen: str | None = None,
+    at: str | None = None,
 ) -> SearchResult:
     from indexer.cameras import check_camera_id
     from indexer.catalogue import Catalogue
@@ -781,12 +790,14 @@ def _search(
     from reid.embedder import load_embedder
     from search.engine import Engine
     from search.filters import Filters, default_districts
+    from search.last_seen import read_last_seen
     from search.query import read_query
     from search.request import Request
     from search.sightings import find_sightings
 
     with Catalogue(archive) as catalogue:  # an unfit archive is told before the models are loaded
-        holding = {district for district, _ in catalogue.snapshot().cameras}
+        known = catalogue.snapshot().cameras
+        holding = {district for district, _ in known}
     asked = [table.find(name).slug for name in names] if names else default_districts(table, holding)
     filters = Filters(
         tuple(dict.fromkeys(asked)),
@@ -797,13 +808,14 @@ def _search(
         parse_colours(upper or ()),
         parse_colours(lower or ()),
     )
+    seen = read_last_seen(last_seen, at, known, table)
     region = _parse_box(box) if box is not None else None
     embedder = load_embedder(settings.embedder, archive.models)
     query: Query = read_query(
         photo, load_detector(settings.detector, archive.models), embedder, person, region
     )
     with Engine(archive, embedder.spec, settings.code_memory_mb << 20) as engine:
-        return find_sightings(engine, Request((query,), filters, top or settings.top, exact))
+        return find_sightings(engine, Request((query,), filters, top or settings.top, exact, seen))
 
 
 def _check_target(html: Path) -> None:

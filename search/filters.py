@@ -73,11 +73,19 @@ class Near:
 
 
 def distance_m(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
-    """Metres between two points in degrees, along a great circle (haversine)."""
-    a, b = np.radians([latitude, other_latitude])
-    across = np.radians(other_longitude - longitude)
+    """Metres between two points in degrees, along a great circle."""
+    others = np.array([other_latitude, other_longitude])
+    return float(distances_m(latitude, longitude, others[:1], others[1:])[0])
+
+
+def distances_m(
+    latitude: float, longitude: float, latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(N,) metres from a point to (N,) others in degrees, along great circles (haversine); NaN from NaN."""
+    a, b = np.radians(latitude), np.radians(latitudes)
+    across = np.radians(longitudes - longitude)
     half = np.sin((b - a) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(across / 2) ** 2
-    return float(2 * _EARTH_M * np.arcsin(np.sqrt(min(1.0, half))))
+    return np.asarray(2 * _EARTH_M * np.arcsin(np.sqrt(np.minimum(1.0, half))))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from indexer.districts import Districts
 from indexer.times import from_milliseconds, to_local_iso
 from reid.images import crop, encode_jpeg, fit_within
 from search.filters import Filters
+from search.last_seen import LastSeen, apart, apart_ko, notes_of
 from search.query import Query
 from search.sightings import SearchResult, Sighting
 
@@ -95,6 +96,7 @@ def to_json(result: SearchResult) -> dict[str, Any]:
         "coverage": _coverage_json(result.coverage),
         "damaged": [{"segment": name, "reason": reason} for name, reason in result.damaged],
         "filters": _filters_json(result.request.filters),
+        "last_seen": _last_seen_json(result.request.last_seen),
         "plan": result.plan.kind,
         "expected_recall": round(result.plan.expected_recall, 4),
         "model": result.model,
@@ -120,6 +122,8 @@ def _sighting_json(sighting: Sighting) -> dict[str, Any]:
         "score": round(sighting.score, 4),
         "probability": None if sighting.probability is None else round(sighting.probability, 4),
         "evidence": {name: round(value, 3) for name, value in sighting.evidence.items()},
+        "distance_m": None if sighting.distance_m is None else round(sighting.distance_m),
+        "minutes_after": None if sighting.minutes_after is None else round(sighting.minutes_after, 1),
         "district": sighting.district,
         "camera": record.camera,
         "camera_name": sighting.camera_name,
@@ -184,6 +188,15 @@ def _filters_json(filters: Filters) -> dict[str, Any]:
     }
 
 
+def _last_seen_json(seen: LastSeen | None) -> dict[str, Any] | None:
+    if seen is None:
+        return None
+    return {
+        "place": seen.place, "latitude": seen.latitude, "longitude": seen.longitude, "at": _iso(seen.at_ms),
+        "age": seen.age,
+    }  # fmt: skip
+
+
 def to_html(result: SearchResult, districts: Districts) -> str:
     """The report as one HTML page: pictures inside, no script, nothing loaded from anywhere."""
     environment = Environment(
@@ -200,6 +213,9 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         coverage=result.coverage,
         share=searched_share(result.coverage),
         notes=filter_notes(result.request.filters),
+        seen_notes=notes_of(result.request.last_seen, result.coverage.until_ms),
+        apart=apart,
+        apart_ko=apart_ko,
         percent_recall=f"{result.plan.expected_recall:.1%}",
         districts={district.slug: district for district in districts.all},
         asked=[districts.find(slug) for slug in result.request.filters.districts],

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import InputError
 from search.filters import Filters
+from search.last_seen import LastSeen
 from search.query import Query
 
 
@@ -21,19 +23,28 @@ class Request:
         filters: where, when and in which colours.
         top: how many sightings at most, at least 1.
         exact: compare every vector, however many there are.
+        last_seen: where and when the person was last seen, if anybody knows.
 
     Raises:
-        InputError: no photo.
+        InputError: no photo, or last seen after the window's end.
     """
 
     queries: tuple[Query, ...]
     filters: Filters
     top: int = 20
     exact: bool = False
+    last_seen: LastSeen | None = None
 
     def __post_init__(self) -> None:
         if not self.queries:
             raise InputError("expected a photo of the person, got none")
+        until, seen = self.filters.until_ms, self.last_seen
+        if seen and until is not None and seen.at_ms >= until:
+            end, at = (to_local_iso(from_milliseconds(ms)) for ms in (until, seen.at_ms))
+            raise InputError(
+                f"the person was last seen at {at}, after the window's end at {end}; give a later --until, or"
+                " leave it out"
+            )
 
     @property
     def vectors(self) -> NDArray[np.float32]:

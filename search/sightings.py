@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from indexer.cameras import Camera
 from indexer.coverage import UNPLACED, Coverage, Missing
 from indexer.shard.records import Record
 from indexer.times import milliseconds
 from search.engine import Engine
 from search.evidence import Evidence, probabilities, total
 from search.filters import Filters
+from search.last_seen import LastSeen, Place, place_and_time, place_of
 from search.likeness import likeness
 from search.matching import Found
 from search.planner import Plan
@@ -42,6 +44,9 @@ class Sighting:
         camera_name: for people; the camera's id where it has no name.
         record: when, where in which clip.
         thumbnail: JPEG of the best crop.
+        place: of the camera; None when nobody knows.
+        distance_m, minutes_after: how far from where the person was last seen, and how long after; None
+            without a report, the distance also when nobody knows where the camera is.
     """
 
     rank: int
@@ -52,6 +57,9 @@ class Sighting:
     camera_name: str
     record: Record
     thumbnail: bytes
+    place: Place | None = None
+    distance_m: float | None = None
+    minutes_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +140,8 @@ def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, .
         return ()
     calibration = engine.calibration
     evidence: list[Evidence] = [likeness(request, found, calibration)]
+    if request.last_seen:
+        evidence.append(place_and_time(request.last_seen, found))
     together = total(evidence)
     chances = probabilities(together, found.tracklets) if calibration else None
     sightings = []
@@ -144,6 +154,18 @@ def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, .
                 rank, hit.score, None if chances is None else float(chances[place]),
                 {each.name: float(each.log_ratios[place]) for each in evidence}, key[0],
                 camera.name if camera and camera.name else key[1], content.record, content.thumbnail,
+                place_of(camera), *_apart(request.last_seen, camera, content.record),
             )
         )  # fmt: skip
     return tuple(sightings)
+
+
+def _apart(
+    seen: LastSeen | None, camera: Camera | None, record: Record
+) -> tuple[float, float] | tuple[None, float | None]:
+    """Metres and minutes from where and when the person was last seen."""
+    if seen is None:
+        return None, None
+    place = place_of(camera)
+    minutes = (record.best_ms - seen.at_ms) / 60_000
+    return (None, minutes) if place is None else (float(seen.metres_to([place])[0]), minutes)

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from indexer.coverage import Coverage
 from indexer.districts import Districts
+from search.last_seen import apart, notes_of
 from search.planner import Plan
 from search.report import camera_time, chance, duration, filter_notes, local_time, percent, searched_share
 from search.sightings import SearchResult
@@ -32,7 +33,8 @@ def print_result(console: Console, result: SearchResult, districts: Districts) -
             highlight=False,
         )
     print_coverage(console, result.coverage)
-    for note in filter_notes(result.request.filters):
+    notes = notes_of(result.request.last_seen, result.coverage.until_ms)
+    for note in [*filter_notes(result.request.filters), *notes]:
         console.print(f"note: {note}", style="yellow", highlight=False)
     for name, reason in result.damaged:
         console.print(f"damaged segment {name}: {reason}", style="red", highlight=False)
@@ -64,6 +66,8 @@ def _print_blocks(console: Console, result: SearchResult, districts: Districts) 
         console.print(f"   {local_time(record.start_ms)} KST, {duration(sighting)}")
         console.print(f"   {district.name_ko} {district.slug}, {sighting.camera_name}")
         console.print(f"   camera {record.camera}, id {record.id}")
+        if sighting.minutes_after is not None:
+            console.print(f"   {apart(sighting.distance_m, sighting.minutes_after)} last seen")
 
 
 def _table(result: SearchResult, districts: Districts) -> Table:
@@ -75,16 +79,20 @@ def _table(result: SearchResult, districts: Districts) -> Table:
     table.add_column("district")
     table.add_column("local time (KST)", no_wrap=True)
     table.add_column("duration", justify="right")
+    if result.request.last_seen:
+        table.add_column("from last seen")
     table.add_column("id", style="dim", no_wrap=True)
     for sighting in result.sightings:
         district = districts.find(sighting.district)
         camera = sighting.record.camera
         if sighting.camera_name != camera:
             camera = f"{camera} {sighting.camera_name}"
+        after = sighting.minutes_after
         table.add_row(
             str(sighting.rank), chance(sighting.probability), f"{sighting.score:.3f}", camera,
             f"{district.name_ko} {district.slug}",
-            local_time(sighting.record.start_ms), duration(sighting), sighting.record.id,
+            local_time(sighting.record.start_ms), duration(sighting),
+            *([] if after is None else [apart(sighting.distance_m, after)]), sighting.record.id,
         )  # fmt: skip
     return table
 
