@@ -32,7 +32,7 @@ from reid.errors import (
 
 Mode = Literal["create", "write", "read"]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 TABLES = ("meta", "cameras", "clips", "failures", "files", "segments", "tallies", "erasures")
 
 

@@ -1,15 +1,21 @@
-"""The colours of a person's clothes as a segment stores them: sets of the eleven colour terms.
+"""How a person looks, as a segment stores it: sets of the eleven colour terms, and evidence for each answer
+of `reid.attributes`.
 
-What a picture cannot tell is the empty set, which means unknown and is never a 'no'.
+What a picture cannot tell is the empty set, or evidence of 0, which means unknown and is never a 'no'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.shard.records import Attributes, nothing_known
 from reid.attributes import COLOURS
-from reid.description import KOREAN, describe
+from reid.description import KOREAN, evidence, statements
 from reid.errors import UnknownNameError
 from reid.images import Picture
 
@@ -19,6 +25,21 @@ if TYPE_CHECKING:
 UNKNOWN = 0
 
 _GROUPS = ("upper_colours", "lower_colours")
+_STEPS, _MOST = 16, 127
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen of somebody.
+
+    Attributes:
+        upper, lower: the colours of upper and lower body that are taken to be true, as sets.
+        attributes: (COLUMNS,) int8, the evidence for each answer, see `to_stored`.
+    """
+
+    upper: int
+    lower: int
+    attributes: Attributes
 
 
 def as_set(colours: Iterable[str]) -> int:
@@ -51,13 +72,29 @@ def parse_colours(names: Iterable[str]) -> int:
     return as_set(found)
 
 
-def clothes(embedder: Embedder, crops: Sequence[Picture]) -> list[tuple[int, int]]:
-    """The colours of upper and lower body in each crop; unknown from a model that describes nobody."""
-    logits = embedder.attributes(crops) if crops else None
+def look(embedder: Embedder, crops: Sequence[Picture]) -> Look:
+    """What crops of one person show together; nothing is known by a model that describes nobody.
+
+    The evidence of neighbouring frames is far from independent, so it is averaged, not added, over the crops
+    that can tell.
+
+    Args:
+        crops: at least one.
+    """
+    logits = embedder.attributes(crops)
     if logits is None:
-        return [(UNKNOWN, UNKNOWN)] * len(crops)
-    found = []
-    for row, crop in zip(logits, crops, strict=True):
-        said = {each.name: as_set(each.said) for each in describe(row, crop) if each.name in _GROUPS}
-        found.append((said[_GROUPS[0]], said[_GROUPS[1]]))
-    return found
+        return Look(UNKNOWN, UNKNOWN, nothing_known())
+    told = np.stack([evidence(row, crop) for row, crop in zip(logits, crops, strict=True)])
+    together = told.sum(axis=0) / np.maximum((told != 0).sum(axis=0), 1)
+    said = {each.name: as_set(each.said) for each in statements(together) if each.name in _GROUPS}
+    return Look(said[_GROUPS[0]], said[_GROUPS[1]], to_stored(together))
+
+
+def to_stored(log_ratios: NDArray[np.floating]) -> Attributes:
+    """int8 of the same shape: steps of a sixteenth; what says more than the largest counts as that."""
+    return np.asarray(np.clip(np.rint(log_ratios * _STEPS), -_MOST, _MOST), np.int8)
+
+
+def from_stored(attributes: Attributes) -> NDArray[np.float32]:
+    """Natural logs of likelihood ratios, float32 of the same shape."""
+    return attributes.astype(np.float32) / np.float32(_STEPS)

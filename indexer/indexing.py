@@ -369,7 +369,8 @@ def _tracklet(
         box=(left, top, right, bottom), frame=(content.width, content.height),
         quality=person.best.quality, detections=person.detections,
     )  # fmt: skip
-    return Tracklet(record, person.vectors, encode_jpeg(person.crop), *content.clothes[number])
+    seen = content.looks[number]
+    return Tracklet(record, person.vectors, encode_jpeg(person.crop), seen.upper, seen.lower, seen.attributes)
 
 
 def _record_failure(run: _Run, request: ClipRequest, error: FootageError) -> None:

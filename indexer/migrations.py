@@ -7,7 +7,11 @@ that the rest of the code knows one format only.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -19,12 +23,17 @@ import numpy as np
 from indexer.catalogue import FORMAT_VERSION, TABLES, Catalogue, writer_lock
 from indexer.keyvalue import KeyValueFile
 from indexer.rewriting import remove_leftovers
+from indexer.shard import columns
 from indexer.shard.files import ArchiveFiles, SegmentFiles
-from indexer.shard.manifest import Manifest
+from indexer.shard.manifest import FORMAT_VERSION as SEGMENT_FORMAT
+from indexer.shard.manifest import Manifest, parse_manifest
+from indexer.shard.reader import Segment
 from indexer.shard.records import Stored, Tracklet, unpack_record
 from indexer.shard.writer import SegmentOrigin, seal_segment
 from indexer.snapshot import SegmentEntry, pack_tallies
+from reid.attributes import COLUMNS
 from reid.camera_means import Tally, tally
+from reid.durable import make_folder, rename_folder, sync_file, sync_folder, write_file
 from reid.errors import DamagedError, FormatError, StorageError, storage_errors
 from reid.weights import sha256_of
 
@@ -59,8 +68,8 @@ def migrate(archive: ArchiveFiles, progress: Progress = lambda done, of: None) -
 
 
 def catalogue_2_to_3(archive: ArchiveFiles, progress: Progress) -> None:
-    """Segments get the second format (heads of rows, records without LMDB); the segment names its clips, the
-    clip no longer its segments; tallies are told by segment and camera.
+    """Segments are sealed anew (heads of rows, records without LMDB); the segment names its clips, the clip
+    no longer its segments; tallies are told by segment and camera.
     """
     with KeyValueFile(archive.catalogue, TABLES[:-1], "read") as old, old.read() as tables:
         before = {value["segment"]: value for value in tables["segments"].values()}
@@ -137,11 +146,110 @@ def _stored_1(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Stored]:
             yield Stored.of(Tracklet(record, rows, thumbnail))
 
 
+def catalogue_3_to_4(archive: ArchiveFiles, progress: Progress) -> None:
+    """Segments get attributes, of which nothing is known; what did not change is linked, not copied.
+
+    One that is in quarantine stays as it is: indexing its clips again replaces it.
+    """
+    with KeyValueFile(archive.catalogue, TABLES, "read") as old, old.read() as tables:
+        before = {value["segment"]: value for value in tables["segments"].values()}
+        tallies = {name: tables["tallies"].get(name) for name in before}
+    entries: dict[str, SegmentEntry] = {}
+    for number, (name, value) in enumerate(before.items()):
+        progress(number, len(before))
+        manifest = None if value.get("quarantined") else _segment_2_to_3(archive, value)
+        if manifest is not None:
+            entries[name] = SegmentEntry.of(manifest)
+    with KeyValueFile(archive.catalogue, TABLES, "write") as new, new.write() as tables:
+        for name, entry in entries.items():
+            tables["segments"].delete(name)
+            tables["tallies"].delete(name)
+            tables["segments"].put(entry.segment, {**asdict(entry), "clips": before[name]["clips"]})
+            tables["tallies"].put(entry.segment, tallies[name])
+        tables["meta"].put("format_version", 4)
+
+
+def _segment_2_to_3(archive: ArchiveFiles, entry: Mapping[str, Any]) -> Manifest | None:
+    """Lay a segment of the third format beside one of the second; None for one that is of the third."""
+    old = archive.segment(entry["district"], entry["day"], entry["segment"])
+    with storage_errors(old.folder):
+        data, content = _manifest_2(old, entry["seal"])
+        if data["format_version"] == SEGMENT_FORMAT:
+            return None
+        count, offset = data["tracklets"], columns.places(data["vectors"], 0)["tracklets"].offset
+        columns_3 = _columns_3(content, offset, count)
+        name = hashlib.sha256(f"segment_2_to_3 {entry['seal']}".encode()).hexdigest()[:16]
+        seal = {"bytes": len(columns_3), "sha256": hashlib.sha256(columns_3).hexdigest()}
+        changed = {
+            **data, "segment": name, "format_version": SEGMENT_FORMAT,
+            "files": {**data["files"], old.COLUMNS: seal},
+        }  # fmt: skip
+        manifest = parse_manifest(json.dumps(changed).encode(), str(old.manifest))
+        staged = SegmentFiles(archive.staging / name)
+        shutil.rmtree(staged.folder, ignore_errors=True)
+        make_folder(staged.folder)
+        for each in sorted(data["files"].keys() - {old.COLUMNS}):
+            _link(old.folder / each, staged.folder / each)
+        staged.columns.write_bytes(columns_3)
+        sync_file(staged.columns)
+        write_file(staged.manifest, manifest.to_bytes())
+        sync_folder(staged.folder)
+        Segment.open(staged.folder)
+        final = archive.segment(entry["district"], entry["day"], name)
+        shutil.rmtree(final.folder, ignore_errors=True)  # of a run that was stopped
+        rename_folder(staged.folder, final.folder)
+    return manifest
+
+
+def _manifest_2(files: SegmentFiles, seal: str) -> tuple[dict[str, Any], bytes]:
+    """The manifest of a segment of the second or third format, and its columns, both compared."""
+    try:
+        data = files.manifest.read_bytes()
+        if hashlib.sha256(data).hexdigest() != seal:
+            raise DamagedError(f"{files.manifest}: altered since the segment was sealed")
+        manifest: dict[str, Any] = json.loads(data)
+        if manifest["format_version"] not in (2, SEGMENT_FORMAT):
+            raise FormatError(
+                f"{files.manifest}: expected format version 2, got {manifest['format_version']}"
+            )
+        content = files.columns.read_bytes()
+        if hashlib.sha256(content).hexdigest() != manifest["files"][files.COLUMNS]["sha256"]:
+            raise DamagedError(f"{files.columns}: altered since the segment was sealed")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedError(
+            f"{files.folder}: the segment cannot be read ({error!r}); with the release that wrote it, run"
+            " reid verify, which puts it into quarantine, then migrate"
+        ) from None
+    return manifest, content
+
+
+def _columns_3(content: bytes, offset: int, tracklets: int) -> bytes:
+    """Columns of the second format with attributes of which nothing is known; the heads' sums cover them."""
+    nothing = bytes(COLUMNS)
+    end = offset + tracklets * columns.TRACKLET.itemsize
+    heads = np.frombuffer(content[offset:end], columns.TRACKLET).copy()
+    heads["sum"] = [zlib.crc32(nothing, summed) for summed in heads["sum"].tolist()]
+    return content[:offset] + heads.tobytes() + content[end:] + nothing * tracklets
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, for sealed files never change; a copy where there are no links."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError as error:
+        raise DamagedError(f"{source}: missing; put the segment into quarantine with reid verify") from error
+    except OSError:
+        shutil.copyfile(source, target)
+        sync_file(target)
+
+
 def _version(archive: ArchiveFiles) -> int | None:
     with KeyValueFile(archive.catalogue, ("meta",), "read") as file, file.read() as tables:
         version: int | None = tables["meta"].get("format_version")
         return version
 
 
-STEPS: Mapping[int | None, Callable[[ArchiveFiles, Progress], None]] = {2: catalogue_2_to_3}
+STEPS: Mapping[int | None, Callable[[ArchiveFiles, Progress], None]] = {
+    2: catalogue_2_to_3, 3: catalogue_3_to_4,
+}  # fmt: skip
 """By the format version that a step begins with."""

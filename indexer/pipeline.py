@@ -7,13 +7,13 @@ since the clip's first frame.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from indexer.clothes import clothes
+from indexer.clothes import Look, look
 from indexer.tracker import Tracker
 from indexer.tracklets import Sample, TrackCollector, TrackletOptions, TrackSummary
 from indexer.tracks import Track, TrackerOptions
@@ -49,7 +49,7 @@ class ClipContent:
 
     Attributes:
         people: one summary per person's passage, by first appearance.
-        clothes: the colours of each one's upper and lower body, see `indexer.clothes`.
+        looks: how each one looks.
         width, height: of its frames, pixels.
         sampled: frames looked at.
         spans: (start, end) of the stretches without a gap, seconds since the clip's first frame; damage
@@ -58,7 +58,7 @@ class ClipContent:
     """
 
     people: tuple[TrackSummary, ...]
-    clothes: tuple[tuple[int, int], ...]
+    looks: tuple[Look, ...]
     width: int
     height: int
     sampled: int
@@ -86,20 +86,19 @@ class Pipeline:
         """
         with open_clip(path) as clip:
             interval_s = 1 / min(self.options.frames_per_second, clip.average_rate)
-            follower = _Follower(interval_s, self.options.tracklets)
+            follower = _Follower(interval_s, self.options.tracklets, self.embedder)
             width, height = clip.width, clip.height
             gap_s = max(_GAP_S, 3 * interval_s)
             moments: list[float] = []
             for frames in _batches(clip.frames(self.options.frames_per_second), _BATCH):
                 for frame, found in zip(frames, self._detect(frames), strict=True):
-                    follower.follow(frame, found, self.embedder)
+                    follower.follow(frame, found)
                 moments += [frame.time_s for frame in frames]
                 progress(moments[-1])
             report = clip.report()
         spans = spans_between_gaps([*moments, report.last_time_s], gap_s)
-        people = follower.people()
-        colours = clothes(self.embedder, [person.crop for person in people])
-        return ClipContent(people, tuple(colours), width, height, len(moments), spans, report)
+        people, looks = follower.people()
+        return ClipContent(people, looks, width, height, len(moments), spans, report)
 
     def _detect(self, frames: list[Frame]) -> list[Detections]:
         return self.detector.detect([frame.picture for frame in frames])
@@ -108,16 +107,17 @@ class Pipeline:
 class _Follower:
     """The people of one clip while it is read."""
 
-    def __init__(self, interval_s: float, options: TrackletOptions) -> None:
+    def __init__(self, interval_s: float, options: TrackletOptions, embedder: Embedder) -> None:
         self._options = options
+        self._embedder = embedder
         self._tracker = Tracker(TrackerOptions.for_interval(interval_s))
         self._open: dict[int, TrackCollector] = {}
-        self._done: list[TrackSummary] = []
+        self._done: list[tuple[TrackSummary, Look]] = []
 
-    def follow(self, frame: Frame, found: Detections, embedder: Embedder) -> None:
+    def follow(self, frame: Frame, found: Detections) -> None:
         """Take the next frame's people."""
         crops = [crop(frame.picture, box) for box in found.boxes]
-        vectors = embedder.embed(crops)
+        vectors = self._embedder.embed(crops)
         numbers = self._tracker.update(frame.time_s, found, vectors)
         height, width = frame.picture.shape[:2]
         crisp = np.array([sharpness(picture) for picture in crops], np.float32)
@@ -131,10 +131,11 @@ class _Follower:
                 self._collector(int(number)).add(sample, crop(frame.picture, shown[row]))
         self._finish(self._tracker.finished())
 
-    def people(self) -> tuple[TrackSummary, ...]:
-        """Everybody, after the last frame."""
+    def people(self) -> tuple[tuple[TrackSummary, ...], tuple[Look, ...]]:
+        """Everybody, after the last frame, and how each looks."""
         self._finish(self._tracker.flush())
-        return tuple(sorted(self._done, key=lambda person: (person.start_s, person.end_s)))
+        done = sorted(self._done, key=lambda each: (each[0].start_s, each[0].end_s))
+        return tuple(person for person, _ in done), tuple(seen for _, seen in done)
 
     def _collector(self, number: int) -> TrackCollector:
         if number not in self._open:
@@ -147,7 +148,9 @@ class _Follower:
             for other in others:
                 first.absorb(other)
             if track.is_sure:
-                self._done.append(first.summary())
+                person = first.summary()
+                seen = look(self._embedder, person.crops)
+                self._done.append((replace(person, crops=person.crops[:1]), seen))  # a clip's fill memory
 
 
 def spans_between_gaps(moments: list[float], gap_s: float) -> tuple[tuple[float, float], ...]:

@@ -29,12 +29,14 @@ class TrackletOptions:
             side of the body or another light.
         most_samples: bound on the samples kept of a track; beyond it every other one is dropped.
         most_crops: bound on the crops whose pixels are kept, the best of different seconds.
+        told_crops: so many of them, the best, tell how the person looks.
     """
 
     most_vectors: int = 3
     new_view: float = 0.8
     most_samples: int = 256
     most_crops: int = 6
+    told_crops: int = 4
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class TrackSummary:
         start_s, end_s: first and last detection, seconds since the clip's first frame.
         best: the sample of the best crop: of high quality, and typical of the track, so that a moment
             in which two people were taken for one is not shown.
-        crop: the best crop's picture, at most 192 x 384 pixels.
+        crops: pictures of the best crops, best first, at most 192 x 384 pixels each.
         vectors: (K, D) float32 unit rows, most detections first, K between 1 and `most_vectors`.
         detections: how many detections the track had.
     """
@@ -70,9 +72,14 @@ class TrackSummary:
     start_s: float
     end_s: float
     best: Sample
-    crop: Picture
+    crops: tuple[Picture, ...]
     vectors: Vectors
     detections: int
+
+    @property
+    def crop(self) -> Picture:
+        """The best crop's picture."""
+        return self.crops[0]
 
 
 class TrackCollector:
@@ -123,11 +130,12 @@ class TrackCollector:
         vectors = np.stack([sample.vector for sample in self._samples])
         quality = np.array([sample.quality for sample in self._samples], np.float32)
         pooled, _ = pool_views(vectors, quality, self._options)
-        best, crop = max(
+        best = sorted(
             self._crops.values(),
-            key=lambda kept: kept[0].quality * max(float(kept[0].vector @ pooled[0]), 0.0),
+            key=lambda kept: -kept[0].quality * max(float(kept[0].vector @ pooled[0]), 0.0),
         )
-        return TrackSummary(self._start_s, self._end_s, best, crop, pooled, self._detections)
+        crops = tuple(crop for _, crop in best[: self._options.told_crops])
+        return TrackSummary(self._start_s, self._end_s, best[0][0], crops, pooled, self._detections)
 
 
 def pool_views(

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.attributes import COLUMNS, GROUPS, LEAST_HEIGHTS, Group
+from reid.attributes import BY_NAME, COLUMNS, GROUPS, LEAST_HEIGHTS, Group
 from reid.images import Picture
 
 Why = Literal["no colour in the picture", "too dark", "too small", "unsure", "not told by this model"]
@@ -60,6 +60,19 @@ def describe(logits: NDArray[np.float32], crop: Picture) -> tuple[Statement, ...
         raise ValueError(f"expected ({COLUMNS},) logits, got {logits.shape}")
     lost = _lost(crop)
     return tuple(_statement(group, logits[group.columns].astype(np.float64), lost) for group in GROUPS)
+
+
+def evidence(logits: NDArray[np.float32], crop: Picture) -> NDArray[np.float32]:
+    """(COLUMNS,) the logits, with 0, which says nothing, for what this picture cannot show; as `describe`."""
+    told = logits.copy()
+    for name in _lost(crop):
+        told[BY_NAME[name].columns] = 0
+    return told
+
+
+def statements(told: NDArray[np.float32]) -> tuple[Statement, ...]:
+    """A statement for each group from (COLUMNS,) evidence; 0 is unknown."""
+    return tuple(_statement(group, told[group.columns].astype(np.float64), {}) for group in GROUPS)
 
 
 def _lost(crop: Picture) -> dict[str, Why]:

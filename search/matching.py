@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from indexer.codes import inner_products
 from indexer.shard import columns
-from indexer.shard.records import MOST_ROWS, Record
+from indexer.shard.records import MOST_ROWS, Attributes, Record
 from reid.errors import ArchiveError, ModelMismatchError, StorageError
 from reid.vectors import unit_rows
 from search.filters import Filters, Scope
@@ -54,11 +54,13 @@ class Content:
     Attributes:
         record, thumbnail: see `indexer.shard.records.Tracklet`.
         vectors: (K, D) float32 unit rows, the mean of its camera taken out.
+        attributes: (COLUMNS,) int8, see `indexer.clothes`.
     """
 
     record: Record
     thumbnail: bytes
     vectors: F32
+    attributes: Attributes
 
 
 @dataclass(frozen=True)
@@ -335,9 +337,9 @@ class Matching:
         positions = [hit.tracklet for hit in group]
         means = loaded.means_of(self._view.means)
         return [
-            Content(record, thumbnail, unit_rows(rows.astype(np.float32) - means[camera]))
-            for (record, thumbnail), (rows, camera) in zip(
-                loaded.segment.read(positions), loaded.segment.vectors_of(positions), strict=True
+            Content(record, thumbnail, unit_rows(rows.astype(np.float32) - means[camera]), attributes)
+            for (record, thumbnail, attributes), (rows, camera) in zip(
+                loaded.segment.contents(positions), loaded.segment.vectors_of(positions), strict=True
             )
         ]
 

@@ -15,6 +15,7 @@ import pytest
 from indexer import compaction
 from indexer.catalogue import Catalogue
 from indexer.clips import ClipRequest
+from indexer.clothes import Look
 from indexer.codes import Codebook
 from indexer.indexing import IndexReport, index_clips
 from indexer.pipeline import ClipContent, Pipeline, PipelineOptions
@@ -24,6 +25,7 @@ from indexer.snapshot import SegmentEntry, Snapshot
 from indexer.times import from_milliseconds
 from indexer.tracklets import Sample, TrackSummary
 from indexer.video import ReadReport
+from reid.attributes import COLUMNS
 from reid.durable import make_folder, write_file
 from reid.errors import DamagedError
 from tests.crowd import DAY, HOUR, embedder, midnight, people
@@ -50,10 +52,9 @@ class KnownPipeline(Pipeline):
         self.calls.append(path.stem)
         random = np.random.default_rng(int.from_bytes(path.stem.encode(), "little"))
         seen = tuple(self._person(random, 10.0 * number) for number in range(self.count))
+        looks = tuple(Look(1, 2, random.integers(-127, 128, COLUMNS, np.int8)) for _ in seen)
         length = 10.0 * self.count
-        return ClipContent(
-            seen, ((1, 2),) * self.count, 32, 18, 9, ((0.0, length),), ReadReport(9, last_time_s=length)
-        )
+        return ClipContent(seen, looks, 32, 18, 9, ((0.0, length),), ReadReport(9, last_time_s=length))
 
     def _person(self, random: np.random.Generator, start_s: float) -> TrackSummary:
         [seed] = people(random, 1, 32)
@@ -61,7 +62,7 @@ class KnownPipeline(Pipeline):
         vectors = np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
         best = Sample(start_s + 1, np.array([1, 2, 9, 17], np.float32), float(random.random()), vectors[0])
         crop = random.integers(0, 255, (16, 8, 3)).astype(np.uint8)
-        return TrackSummary(start_s, start_s + 8, best, crop, vectors, 4)
+        return TrackSummary(start_s, start_s + 8, best, (crop,), vectors, 4)
 
 
 def clip(folder: Path, name: str, camera: str, start_ms: int, district: str = "songpa") -> ClipRequest:
@@ -95,7 +96,7 @@ class Holding:
     """All that a search of an archive could see, whatever segments it is kept in.
 
     Attributes:
-        tracklets: by id: where, when, vectors, colours, record and thumbnail.
+        tracklets: by id: where, when, vectors, colours, record, thumbnail and attributes.
         damaged: "district/day" of what cannot be read or is in quarantine.
         rest: clips, cameras, failures, erasures and the different people of each camera.
     """
@@ -130,7 +131,7 @@ def _stored(archive: ArchiveFiles, entry: SegmentEntry) -> dict[str, tuple[Any, 
     return {
         one.id: (
             entry.district, one.clip, one.camera, one.start_ms, one.end_ms, one.quality, one.upper, one.lower,
-            one.vectors.tobytes(), one.record, one.thumbnail,
+            one.vectors.tobytes(), one.record, one.thumbnail, one.attributes.tobytes(),
         )
         for one in segment.stored()
     }  # fmt: skip
@@ -157,12 +158,13 @@ def traces(archive: ArchiveFiles, gone: Mapping[str, tuple[Any, ...]]) -> list[s
     """Files below `shards` and `staging` in which something of these tracklets is left."""
     needles: list[bytes] = []
     for name, one in gone.items():
-        vectors, thumbnail = one[8], one[10]
+        vectors, thumbnail, attributes = one[8], one[10], one[11]
         assert isinstance(vectors, bytes)
         assert isinstance(thumbnail, bytes)
+        assert isinstance(attributes, bytes)
         assert len(thumbnail) > 8
         needles += [vectors[k : k + 64] for k in range(0, len(vectors), 64)]
-        needles += [name.encode(), int(name, 16).to_bytes(8, "little"), thumbnail]
+        needles += [name.encode(), int(name, 16).to_bytes(8, "little"), thumbnail, attributes]
     return [
         str(path.relative_to(archive.home))
         for folder in ("shards", "staging")

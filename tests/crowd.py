@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from indexer.cameras import Camera
 from indexer.catalogue import Catalogue, writer_lock
+from indexer.clothes import to_stored
 from indexer.ledger import ClipDone, Fingerprint
 from indexer.shard.files import ArchiveFiles
-from indexer.shard.records import Record, Stored, Tracklet
+from indexer.shard.records import Attributes, Record, Stored, Tracklet
 from indexer.shard.writer import SegmentOrigin, seal_segment
 from indexer.snapshot import Sealed, Snapshot
 from indexer.times import milliseconds, parse_local
+from reid.attributes import BY_NAME, COLUMNS
 from reid.camera_means import tally
 from reid.registry import ModelSpec
 from tests.world import FakeEmbedder
@@ -58,9 +60,21 @@ def make_tracklets(
             start_ms=begin, end_ms=end, best_ms=begin, best_offset_s=1.5, box=(0, 0, 9, 9), frame=(32, 18),
             quality=float(random.random()), detections=4,
         )  # fmt: skip
-        colours = [0 if random.random() < 0.2 else 1 << int(random.integers(11)) for _ in range(2)]
-        made.append(Tracklet(record, vectors, b"\xff\xd8" + bytes(str(number), "ascii"), *colours))
+        upper, lower = (0 if random.random() < 0.2 else 1 << int(random.integers(11)) for _ in range(2))
+        thumbnail = b"\xff\xd8" + bytes(str(number), "ascii")
+        made.append(
+            Tracklet(record, vectors, thumbnail, upper, lower, attributes_of(record.id, upper, lower))
+        )
     return made
+
+
+def attributes_of(name: str, upper: int, lower: int) -> Attributes:
+    """Evidence that fits these colours, 0 where they are unknown, and something of the rest."""
+    told = np.random.default_rng(int(name, 16)).normal(0, 1.5, COLUMNS)
+    for group, colours in (("upper_colours", upper), ("lower_colours", lower)):
+        worn = np.array([colours >> k & 1 for k in range(11)])
+        told[BY_NAME[group].columns] = np.where(worn, 3.0, -2.0) if colours else 0.0
+    return to_stored(told)
 
 
 def fill(

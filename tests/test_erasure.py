@@ -87,7 +87,9 @@ def is_gone(archive: ArchiveFiles, before: Tracklets, gone: set[str]) -> None:
     assert after.tracklets == {name: one for name, one in before.items() if name not in gone}
     assert after.damaged == frozenset()
     lost = {name: before[name] for name in gone}
-    marked = {name: (*one[:10], one[8]) for name, one in lost.items()}  # thumbnails too short to tell
+    marked = {
+        name: (*one[:10], one[8], one[11]) for name, one in lost.items()
+    }  # thumbnails too short to tell
     assert traces(archive, marked) == []
     assert litter(archive) == []
     assert verify(archive, deep=True).damaged == ()

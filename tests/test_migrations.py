@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 
 from indexer import migrations
 from indexer.catalogue import TABLES, Catalogue, Mode
+from indexer.codes import Codebook
 from indexer.keyvalue import KeyValueFile
 from indexer.migrations import migrate
 from indexer.shard.files import ArchiveFiles
@@ -23,10 +27,12 @@ from reid.camera_means import tally
 from reid.errors import DamagedError, FormatError, StorageError
 from search.engine import Engine
 from search.filters import Filters
-from tests.canned import Holding, holding, litter, snapshot
+from tests.canned import Holding, holding, litter, merged_and_coded, snapshot
 from tests.crowd import embedder, fill, people
 
 TWO = ("songpa", "nowon")
+LINKED = ("vectors.f16", "records.bin", "index.faiss")
+STEPS = ("catalogue_2_to_3", "catalogue_3_to_4")
 
 
 def rewrite_as_before(archive: ArchiveFiles, everybody: Mapping[str, Tracklet]) -> None:
@@ -122,8 +128,8 @@ def answer(archive: ArchiveFiles) -> list[str]:
 
 
 def uncoloured(held: Holding) -> Holding:
-    """Format 1 did not keep the colours of clothes."""
-    plain = {name: (*one[:6], 0, 0, *one[8:]) for name, one in held.tracklets.items()}
+    """Format 1 did not keep the colours of clothes, nor attributes."""
+    plain = {name: (*one[:6], 0, 0, *one[8:11], bytes(50)) for name, one in held.tracklets.items()}
     return replace(held, tracklets=plain)
 
 
@@ -136,8 +142,8 @@ def test_an_old_archive_is_refused_migrated_and_the_same(
         with pytest.raises(FormatError, match=r"format version 2.*reid migrate"):
             Catalogue(archive, mode)
     told: list[tuple[int, int]] = []
-    assert migrate(archive, lambda done, of: told.append((done, of))) == ("catalogue_2_to_3",)
-    assert told == [(k, 8) for k in range(8)]
+    assert migrate(archive, lambda done, of: told.append((done, of))) == STEPS
+    assert told == [(k, 8) for k in range(8)] * 2
     assert holding(archive) == uncoloured(held)
     assert answer(archive) == found
     assert verify(archive, deep=True).damaged == ()
@@ -183,7 +189,7 @@ def test_stopped_in_the_middle_it_is_as_before(
     with pytest.raises(FormatError, match="reid migrate"):
         Catalogue(archive)
     assert all(path.read_bytes() == data for path, data in before.items())
-    assert migrate(archive) == ("catalogue_2_to_3",)
+    assert migrate(archive) == STEPS
     assert holding(archive) == uncoloured(held)
     assert answer(archive) == found
     assert litter(archive) == []
@@ -211,6 +217,125 @@ def test_a_damaged_old_segment_is_told_and_nothing_is_lost(
         path.write_bytes(content)
     migrate(archive)
     assert holding(archive) == uncoloured(held)
+
+
+def rewrite_as_3(archive: ArchiveFiles) -> None:
+    """Turn an archive of today into one of format 3 by plain means, segments of format 2."""
+    seals: dict[str, dict[str, Any]] = {}
+    for entry in snapshot(archive).segments:
+        folder = archive.segment(entry.district, entry.day, entry.segment).folder
+        data, records = (folder / "columns.bin").read_bytes(), (folder / "records.bin").read_bytes()
+        content = bytearray(data[: -50 * entry.tracklets])
+        for number in range(entry.tracklets):
+            at = 24 * entry.vectors + 40 * number
+            begin, length = (
+                np.frombuffer(content, "<u8", 1, at + 8)[0],
+                np.frombuffer(content, "<u4", 2, at + 16),
+            )
+            summed = zlib.crc32(records[int(begin) : int(begin) + int(length.sum())])
+            content[at + 36 : at + 40] = summed.to_bytes(4, "little")
+        (folder / "columns.bin").write_bytes(content)
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        manifest["format_version"] = 2
+        manifest["files"]["columns.bin"] = {
+            "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()
+        }  # fmt: skip
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        seal = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+        seals[entry.segment] = {"seal": seal, "bytes": entry.bytes - 50 * entry.tracklets}
+    with KeyValueFile(archive.catalogue, TABLES) as file, file.write() as tables:
+        tables["meta"].put("format_version", 3)
+        for name, changed in seals.items():
+            tables["segments"].put(name, {**(tables["segments"].get(name) or {}), **changed})
+
+
+def unknown(held: Holding) -> Holding:
+    """Format 2 kept no attributes."""
+    return replace(held, tracklets={name: (*one[:11], bytes(50)) for name, one in held.tracklets.items()})
+
+
+@pytest.fixture
+def third(tmp_path: Path) -> tuple[ArchiveFiles, Holding, list[str]]:
+    """A coded archive of format 3, and what its content and a search are today, attributes apart."""
+    archive = ArchiveFiles(tmp_path / "archive")
+    fill(archive, TWO, days=1, cameras=2, hours=(9,), tracklets=20)
+    random = np.random.default_rng(7)
+    merged_and_coded(archive, Codebook.train(people(random, 1500, 32), embedder().sha256), 2)
+    held, found = unknown(holding(archive)), answer(archive)
+    rewrite_as_3(archive)
+    return archive, held, found
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_attributes_come_in_and_the_rest_is_linked(
+    third: tuple[ArchiveFiles, Holding, list[str]], links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, held, found = third
+    big = {path.stat().st_ino for path in (archive.home / "shards").rglob("*") if path.name in LINKED}
+
+    def refused(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    assert migrate(archive) == STEPS[1:]
+    assert holding(archive) == held
+    assert answer(archive) == found
+    assert verify(archive, deep=True).damaged == ()
+    assert litter(archive) == []
+    now = {path.stat().st_ino for path in (archive.home / "shards").rglob("*") if path.name in LINKED}
+    assert (now == big) is links
+    assert all(entry.codebook for entry in snapshot(archive).segments)
+
+
+@pytest.mark.parametrize("at", [0, 1, "commit"])
+def test_the_last_step_stopped_in_the_middle(
+    third: tuple[ArchiveFiles, Holding, list[str]], at: int | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, held, _ = third
+    before = {path: path.read_bytes() for path in (archive.home / "shards").rglob("*") if path.is_file()}
+
+    def stop(done: int, of: int) -> None:
+        if done == at:
+            raise KeyboardInterrupt
+
+    def commit(entry: object) -> None:
+        raise KeyboardInterrupt
+
+    if at == "commit":
+        monkeypatch.setattr(migrations, "asdict", commit)
+    with pytest.raises(KeyboardInterrupt):
+        migrate(archive, stop)
+    monkeypatch.undo()
+    with pytest.raises(FormatError, match="reid migrate"):
+        Catalogue(archive)
+    assert all(path.read_bytes() == data for path, data in before.items())
+    assert migrate(archive) == STEPS[1:]
+    assert holding(archive) == held
+    assert litter(archive) == []
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "columns.bin", "records.bin"])
+def test_a_damaged_segment_stops_the_last_step_unless_it_is_in_quarantine(
+    third: tuple[ArchiveFiles, Holding, list[str]], name: str
+) -> None:
+    archive, held, _ = third
+    folder = next(iter(sorted(archive.segment_folders())))
+    if name == "records.bin":
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes((folder / name).read_bytes()[:-1] + b"x")
+    with pytest.raises(DamagedError, match=folder.name):
+        migrate(archive)
+    with KeyValueFile(archive.catalogue, TABLES) as file, file.write() as tables:
+        entry = tables["segments"].get(folder.name) or {}
+        tables["segments"].put(folder.name, {**entry, "quarantined": "damaged"})
+    migrate(archive)
+    shown = holding(archive)
+    assert shown.damaged == {f"{entry['district']}/{entry['day']}"}
+    assert shown.tracklets == {
+        key: one for key, one in held.tracklets.items() if one[0] != entry["district"]
+    }  # fmt: skip
 
 
 def test_what_no_step_begins_with_is_refused(tmp_path: Path) -> None:

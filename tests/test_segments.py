@@ -51,7 +51,7 @@ def segment(tmp_path_factory: pytest.TempPathFactory, people: list[Stored]) -> S
 def plain(one: Stored) -> tuple[object, ...]:
     return (
         one.id, one.clip, one.camera, one.start_ms, one.end_ms, np.float32(one.quality), one.upper, one.lower,
-        one.vectors.dtype, one.vectors.tobytes(), one.record, one.thumbnail,
+        one.vectors.dtype, one.vectors.tobytes(), one.record, one.thumbnail, one.attributes.tobytes(),
     )  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def test_columns_lie_where_the_layout_says(segment: Segment, people: list[Stored
         assert (row, rows, clip) == (first, len(one.vectors), segment.manifest.clips.index(one.clip))
         assert records[at : at + record] == one.record
         assert records[at + record : at + record + thumbnail] == one.thumbnail
-        assert summed == zlib.crc32(records[at : at + record + thumbnail])
+        assert summed == zlib.crc32(records[at : at + record + thumbnail] + one.attributes.tobytes())
         at, first, offset = at + record + thumbnail, first + rows, offset + 40
     for kind, value in (
         ("<i8", lambda one: one.start_ms), ("<i8", lambda one: one.end_ms),
@@ -123,6 +123,9 @@ def test_columns_lie_where_the_layout_says(segment: Segment, people: list[Stored
         array = np.frombuffer(data, kind, count, offset)
         assert array.tolist() == [value(one) for _, one in expected]
         offset += array.nbytes
+    for one in people:
+        assert np.frombuffer(data, np.int8, 50, offset).tolist() == one.attributes.tolist()
+        offset += 50
     assert (offset, at) == (len(data), len(records))
 
 
@@ -132,7 +135,7 @@ def test_places_follow_each_other_without_gaps() -> None:
     for place in found.values():
         assert place.offset == ends
         ends += place.bytes
-    assert [place.count for place in found.values()] == [7, 3, 7, 7, 7, 7, 7]
+    assert [place.count for place in found.values()] == [7, 3, 7, 7, 7, 7, 7, 3]
 
 
 def test_rows_and_heads_of_any_positions(segment: Segment, people: list[Stored]) -> None:
@@ -164,6 +167,10 @@ def test_records_and_thumbnails_by_position(segment: Segment, people: list[Store
     for positions in ([], [0, len(people) - 1], [7, 2, 7]):
         expected = [(read_record(people[k].record), people[k].thumbnail) for k in positions]
         assert segment.read(positions) == expected
+        told = [attributes.tolist() for _, _, attributes in segment.contents(positions)]
+        assert told == [people[k].attributes.tolist() for k in positions]
+    assert segment.column("attributes").tolist() == [one.attributes.tolist() for one in people]
+    assert len({tuple(one.attributes.tolist()) for one in people}) > 100
 
 
 def test_a_tracklet_is_found_by_its_id(segment: Segment, people: list[Stored]) -> None:
@@ -211,9 +218,14 @@ def _many_rows(people: list[Stored]) -> list[Stored]:
     return [replace(people[0], vectors=np.repeat(people[0].vectors[:1], 5, axis=0)), *people[1:]]
 
 
+def _few_attributes(people: list[Stored]) -> list[Stored]:
+    return [replace(people[0], attributes=people[0].attributes[:49]), *people[1:]]
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        (_few_attributes, "50.* attributes of a tracklet, got .49"),
         (_many_rows, "1 to 4 vectors of a tracklet, got 5"),
         (_unsorted, "by start and id"),
         (_twice, "by start and id"),
@@ -240,9 +252,9 @@ def test_another_format_and_an_altered_manifest_are_told(tmp_path: Path, people:
     files = SegmentFiles(archive.segment("songpa", ORIGIN.day, manifest.segment).folder)
     seal = hashlib.sha256(manifest.to_bytes()).hexdigest()
     assert Segment.open(files.folder, seal).manifest == manifest
-    later = json.loads(manifest.to_bytes()) | {"format_version": 3}
+    later = json.loads(manifest.to_bytes()) | {"format_version": 4}
     files.manifest.write_text(json.dumps(later))
-    with pytest.raises(FormatError, match="format version 3"):
+    with pytest.raises(FormatError, match="format version 4"):
         Segment.open(files.folder)
     with pytest.raises(DamagedError, match="altered since"):
         Segment.open(files.folder, seal)  # not what was sealed, whatever it says of its format
@@ -272,3 +284,17 @@ def test_a_length_gone_wrong_reads_no_more_than_there_is(
         opened.read([0])
     assert max(asked) < 1 << 20
     assert len(opened.read([1])) == 1
+
+
+def test_altered_attributes_are_told(tmp_path: Path, people: list[Stored]) -> None:
+    archive = ArchiveFiles(tmp_path)
+    seal_segment(archive, ORIGIN, people)
+    opened = Segment.open(archive.segment("songpa", ORIGIN.day, ORIGIN.segment).folder)
+    data = bytearray(opened.files.columns.read_bytes())
+    data[-1] ^= 1  # of the last tracklet
+    opened.files.columns.write_bytes(data)
+    assert len(opened.contents([0])) == 1
+    with pytest.raises(DamagedError, match="altered"):
+        opened.contents([len(people) - 1])
+    with pytest.raises(DamagedError, match="sha256"):
+        opened.column("attributes")

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.attributes import COLUMNS
+
 ROW = np.dtype(
     [
         ("start", "<i8"),
@@ -32,7 +34,9 @@ TRACKLET = np.dtype(
 )  # fmt: skip
 """Of a tracklet: its id as a number, where its record begins in `records.bin` and how long record and
 thumbnail are, its first row and how many rows it has, its clip (position in the manifest's clips), and the
-CRC-32 of record and thumbnail."""
+CRC-32 of record, thumbnail and attributes."""
+
+_ATTRIBUTES = np.dtype((np.int8, (COLUMNS,)))
 
 _SUM_AT = 12
 
@@ -47,12 +51,20 @@ def sum_of(head: bytes) -> int:
     return int.from_bytes(head[_SUM_AT : _SUM_AT + 4], "little")
 
 
-Name = Literal["rows", "tracklets", "start", "end", "camera", "upper", "lower"]
+def tracklet_sum(record: bytes, thumbnail: bytes, attributes: bytes) -> int:
+    """The `sum` of a tracklet of these bytes."""
+    return zlib.crc32(attributes, zlib.crc32(thumbnail, zlib.crc32(record)))
+
+
+Name = Literal["rows", "tracklets", "start", "end", "camera", "upper", "lower", "attributes"]
 _ORDER: tuple[tuple[Name, np.dtype[Any]], ...] = (
     ("rows", ROW), ("tracklets", TRACKLET), ("start", np.dtype("<i8")), ("end", np.dtype("<i8")),
     ("camera", np.dtype("<u2")), ("upper", np.dtype("<u2")), ("lower", np.dtype("<u2")),
+    ("attributes", _ATTRIBUTES),
 )  # fmt: skip
-"""`upper` and `lower` are sets of colours, bit k for `reid.attributes.COLOURS[k]`; 0 is unknown."""
+"""`upper` and `lower` are sets of colours, bit k for `reid.attributes.COLOURS[k]`; 0 is unknown.
+`attributes` is what a tracklet shows of each answer in `reid.attributes`, see `indexer.clothes`."""
+_OF_TRACKLETS = ("tracklets", "attributes")
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,7 @@ def places(vectors: int, tracklets: int) -> dict[Name, Place]:
     found: dict[Name, Place] = {}
     offset = 0
     for name, dtype in _ORDER:
-        place = Place(offset, tracklets if name == "tracklets" else vectors, dtype)
+        place = Place(offset, tracklets if name in _OF_TRACKLETS else vectors, dtype)
         found[name] = place
         offset += place.bytes
     return found
@@ -82,4 +94,4 @@ def places(vectors: int, tracklets: int) -> dict[Name, Place]:
 
 def to_bytes(arrays: dict[Name, NDArray[Any]]) -> bytes:
     """The file's content; every array of the type of its place."""
-    return b"".join(np.ascontiguousarray(arrays[name], dtype).tobytes() for name, dtype in _ORDER)
+    return b"".join(np.ascontiguousarray(arrays[name], dtype.base).tobytes() for name, dtype in _ORDER)

@@ -8,7 +8,7 @@ from typing import Any
 
 from reid.errors import DamagedError, FormatError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from indexer.shard import columns
 from indexer.shard.files import SegmentFiles
 from indexer.shard.manifest import Manifest, parse_manifest
-from indexer.shard.records import MOST_ROWS, Record, Stored, read_record
+from indexer.shard.records import MOST_ROWS, Attributes, Record, Stored, read_record
 from reid.errors import DamagedError, ReidError, StorageError
 
 _CHUNK = 1 << 20
@@ -83,7 +82,8 @@ class Segment:
         """
         place = self._places[name]
         with self._opened(self.files.COLUMNS) as descriptor:
-            return np.frombuffer(_exactly(descriptor, place.bytes, place.offset), place.dtype)
+            data = _exactly(descriptor, place.bytes, place.offset)
+        return np.frombuffer(data, place.dtype.base).reshape(place.count, *place.dtype.shape)
 
     def halves(self, first: int = 0, last: int | None = None) -> NDArray[np.float16]:
         """(N, D) float16 rows `first` to `last`, the latter left out.
@@ -182,13 +182,27 @@ class Segment:
         Raises:
             DamagedError: a record is altered.
         """
+        return [(record, thumbnail) for record, thumbnail, _ in self.contents(positions)]
+
+    def contents(self, positions: Sequence[int]) -> list[tuple[Record, bytes, Attributes]]:
+        """The same, with the (COLUMNS,) int8 attributes of each.
+
+        Raises:
+            DamagedError: a record or attributes are altered.
+        """
         with damage(self.files.folder):
-            heads = self._tracklet_heads(positions)
+            heads, place = self._tracklet_heads(positions), self._places["attributes"]
+            size = place.dtype.itemsize
             wanted = [(int(head["record"]) + int(head["thumbnail"]), int(head["at"])) for head in heads]
+            rows = _pieces(
+                self._paths[self.files.COLUMNS], [(size, place.offset + k * size) for k in positions]
+            )
             shown = []
-            for head, data in zip(heads, _pieces(self._paths[self.files.RECORDS], wanted), strict=True):
-                _check_record(self.files.records, head, data)
-                shown.append((read_record(data[: head["record"]]), data[head["record"] :]))
+            found = _pieces(self._paths[self.files.RECORDS], wanted)
+            for head, data, row in zip(heads, found, rows, strict=True):
+                record, thumbnail = data[: head["record"]], data[head["record"] :]
+                _check_record(self.files.records, head, record, thumbnail, row)
+                shown.append((read_record(record), thumbnail, np.frombuffer(row, np.int8)))
             return shown
 
     def vectors_of(self, positions: Sequence[int]) -> list[tuple[NDArray[np.float16], int]]:
@@ -224,7 +238,7 @@ class Segment:
         Raises:
             DamagedError: something is altered.
         """
-        yield from self._stored(self.column("tracklets"))
+        yield from self._stored(self.column("tracklets"), range(self.manifest.tracklets))
 
     def find(self, tracklet: str) -> Stored | None:
         """The tracklet of this id, or None.
@@ -237,14 +251,18 @@ class Segment:
         except ValueError:
             return None
         heads = self.column("tracklets")
-        return next(self._stored(heads[heads["id"] == number]), None) if 0 <= number < 1 << 64 else None
+        if not 0 <= number < 1 << 64:
+            return None
+        return next(self._stored(heads, np.flatnonzero(heads["id"] == number).tolist()), None)
 
-    def _stored(self, tracklets: NDArray[np.void]) -> Iterator[Stored]:
-        """The tracklets of these heads."""
+    def _stored(self, tracklets: NDArray[np.void], places: Iterable[int]) -> Iterator[Stored]:
+        """The tracklets at these positions."""
+        attributes = self.column("attributes")
         rows, size = self.column("rows"), self.manifest.dimension * 2
         end, upper, lower = self.column("end"), self.column("upper"), self.column("lower")
         with self._opened(self.files.VECTORS) as vectors, self._opened(self.files.RECORDS) as records:
-            for head in tracklets:
+            for position in places:
+                head = tracklets[position]
                 first, count = int(head["row"]), int(head["rows"])
                 row, at, length = rows[first], int(head["at"]), int(head["record"])
                 halves = np.frombuffer(_exactly(vectors, count * size, first * size), np.float16)
@@ -253,7 +271,7 @@ class Segment:
                     f"{int(head['id']):016x}", self.manifest.clips[head["clip"]],
                     self.manifest.cameras[row["camera"]], int(row["start"]), int(end[first]),
                     float(row["quality"]), int(upper[first]), int(lower[first]), halves.reshape(count, -1),
-                    data[:length], data[length:],
+                    data[:length], data[length:], attributes[position],
                 )  # fmt: skip
 
     def verify(self, deep: bool = True) -> None:
@@ -297,7 +315,7 @@ class Segment:
         if not fits:
             raise DamagedError(f"{self.files.columns}: counts or order do not fit together")
         for head, one in zip(tracklets, self.stored(), strict=True):
-            _check_record(self.files.records, head, one.record + one.thumbnail)
+            _check_record(self.files.records, head, one.record, one.thumbnail, one.attributes.tobytes())
             record = read_record(one.record)
             if (record.id, record.camera, record.start_ms) != (one.id, one.camera, one.start_ms):
                 raise DamagedError(f"{self.files.records}: the record of {one.id} says something else")
@@ -323,8 +341,8 @@ class Segment:
                 os.close(descriptor)
 
 
-def _check_record(path: Path, head: np.void, data: bytes) -> None:
-    if zlib.crc32(data) != head["sum"]:
+def _check_record(path: Path, head: np.void, record: bytes, thumbnail: bytes, attributes: bytes) -> None:
+    if columns.tracklet_sum(record, thumbnail, attributes) != head["sum"]:
         raise DamagedError(f"{path}: the record of {int(head['id']):016x} is altered")
 
 

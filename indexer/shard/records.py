@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.keyvalue import packed, unpacked
+from reid.attributes import COLUMNS
 
 MOST_ROWS = 4
 """Vectors that a tracklet may have."""
+
+Attributes = NDArray[np.int8]
+"""(COLUMNS,) or (N, COLUMNS) int8: evidence as `indexer.clothes` stores it; 0 is unknown."""
+
+
+def nothing_known() -> Attributes:
+    """The attributes of somebody of whom nothing is known."""
+    return np.zeros(COLUMNS, np.int8)
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Tracklet:
         vectors: (K, D) float32 unit rows, K from 1 to 3.
         thumbnail: JPEG of the best crop.
         upper, lower: colours of the clothes, bit k for `reid.attributes.COLOURS[k]`; 0 is unknown.
+        attributes: (COLUMNS,) int8, see `indexer.clothes`; 0 is unknown.
     """
 
     record: Record
@@ -71,6 +81,7 @@ class Tracklet:
     thumbnail: bytes
     upper: int = 0
     lower: int = 0
+    attributes: Attributes = field(default_factory=nothing_known)
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ class Stored:
 
     Attributes:
         id, clip, camera, start_ms, end_ms, quality: as in its record.
-        upper, lower: as in `Tracklet`.
+        upper, lower, attributes: as in `Tracklet`.
         vectors: (K, D) float16 unit rows.
         record: msgpack. thumbnail: JPEG.
     """
@@ -95,6 +106,7 @@ class Stored:
     vectors: NDArray[np.float16]
     record: bytes
     thumbnail: bytes
+    attributes: Attributes
 
     @classmethod
     def of(cls, tracklet: Tracklet) -> Stored:
@@ -103,7 +115,7 @@ class Stored:
         return cls(
             record.id, record.clip, record.camera, record.start_ms, record.end_ms, record.quality,
             tracklet.upper, tracklet.lower, tracklet.vectors.astype(np.float16), packed(record.pack()),
-            tracklet.thumbnail,
+            tracklet.thumbnail, tracklet.attributes,
         )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,8 @@ from indexer.shard import columns
 from indexer.shard.files import ArchiveFiles, SegmentFiles
 from indexer.shard.manifest import FileSeal, Manifest
 from indexer.shard.reader import Segment
-from indexer.shard.records import MOST_ROWS, Stored
+from indexer.shard.records import MOST_ROWS, Attributes, Stored
+from reid.attributes import COLUMNS
 from reid.durable import make_folder, rename_folder, sync_file, sync_folder, write_file
 from reid.errors import DamagedError, FormatError, storage_errors
 from reid.weights import sha256_of
@@ -119,6 +119,7 @@ class _Heads:
         self.last: tuple[int, str] = (-1, "")
         self._rows: list[tuple[Any, ...]] = []
         self._tracklets: list[tuple[Any, ...]] = []
+        self._attributes: list[Attributes] = []
         self._at = 0
 
     def add(self, one: Stored) -> None:
@@ -134,7 +135,12 @@ class _Heads:
         if not 1 <= len(one.vectors) <= MOST_ROWS:
             raise ValueError(f"expected 1 to {MOST_ROWS} vectors of a tracklet, got {len(one.vectors)}")
         number, first = len(self._tracklets), len(self._rows)
-        summed = zlib.crc32(one.thumbnail, zlib.crc32(one.record))
+        if one.attributes.shape != (COLUMNS,) or one.attributes.dtype != np.int8:
+            raise ValueError(
+                f"expected ({COLUMNS},) int8 attributes of a tracklet, got {one.attributes.shape}"
+            )
+        summed = columns.tracklet_sum(one.record, one.thumbnail, one.attributes.tobytes())
+        self._attributes.append(one.attributes)
         place = (self._at, len(one.record), len(one.thumbnail))
         self._tracklets.append((int(one.id, 16), *place, first, len(one.vectors), clip, summed))
         self._at += len(one.record) + len(one.thumbnail)
@@ -157,6 +163,7 @@ class _Heads:
         return {
             "rows": rows, "tracklets": tracklets, "start": np.array(start), "end": np.array(end),
             "camera": rows["camera"], "upper": np.array(upper), "lower": np.array(lower),
+            "attributes": np.stack(self._attributes),
         }  # fmt: skip
 
 
