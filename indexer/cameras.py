@@ -59,13 +59,18 @@ class Camera:
 
 
 def check_camera_id(camera_id: str) -> str:
-    """The id in composed Unicode, safe as the name of a key and of a file.
+    """The id of a camera in composed Unicode; raises InputError as `check_name`."""
+    return check_name(camera_id, "camera", "rename the camera")
+
+
+def check_name(name: str, kind: str, advice: str) -> str:
+    """The id of a `kind` of thing in composed Unicode, safe as the name of a key and of a file.
 
     Raises:
         InputError: empty, longer than 64 characters, begins with a dot, begins or ends with a blank, or
-            has a slash, backslash or control character.
+            has a slash, backslash or control character; `advice` says what to do.
     """
-    composed = unicodedata.normalize("NFC", camera_id)
+    composed = unicodedata.normalize("NFC", name)
     if not composed:
         problem = "nothing"
     elif len(composed) > MAX_ID_LENGTH:
@@ -79,8 +84,8 @@ def check_camera_id(camera_id: str) -> str:
     else:
         return composed
     raise InputError(
-        f"camera id {camera_id!r}: expected 1 to {MAX_ID_LENGTH} letters, digits, spaces and signs without"
-        f" slashes, not beginning with a dot, got {problem}; rename the camera"
+        f"{kind} id {name!r}: expected 1 to {MAX_ID_LENGTH} letters, digits, spaces and signs without"
+        f" slashes, not beginning with a dot, got {problem}; {advice}"
     )
 
 

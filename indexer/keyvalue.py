@@ -55,6 +55,15 @@ class Table:
         for _, data in self._transaction.cursor(db=self._handle):
             yield unpacked(data)
 
+    def under(self, prefix: str) -> Iterator[tuple[str, Any]]:
+        """(key, value) of every key that begins like this, in key order."""
+        cursor = self._transaction.cursor(db=self._handle)
+        wanted = prefix.encode()
+        found = cursor.set_range(wanted)
+        while found and (key := bytes(cursor.key())).startswith(wanted):
+            yield key.decode(), unpacked(cursor.value())
+            found = cursor.next()
+
 
 class KeyValueFile(Closing):
     """One LMDB file with named tables.
@@ -114,6 +123,16 @@ class KeyValueFile(Closing):
         """The tables by name, in one transaction: all of it on disk at the end, or nothing."""
         with lmdb_errors(self.path), self._environment.begin(write=True) as transaction:
             yield {name: Table(transaction, handle) for name, handle in self._handles.items()}
+
+    def copy_compact(self, path: Path) -> None:
+        """Write what is in the tables, and nothing that was deleted from them, to a new file; fsynced."""
+        with lmdb_errors(path), storage_errors(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            try:
+                self._environment.copyfd(descriptor, compact=True)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def close(self) -> None:
         """Unmap the file; use afterwards is an error."""

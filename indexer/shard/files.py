@@ -61,6 +61,16 @@ class ArchiveFiles:
         return self.home / "catalogue.lmdb"
 
     @property
+    def cases(self) -> Path:
+        """Cases: photos and judged sightings."""
+        return self.home / "cases.lmdb"
+
+    @property
+    def cases_lock(self) -> Path:
+        """Held by the one process that has the cases open."""
+        return self.home / "cases.lock"
+
+    @property
     def lock(self) -> Path:
         """Held by the one process that writes."""
         return self.home / "writer.lock"

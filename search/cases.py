@@ -1,0 +1,393 @@
+"""Cases: whom somebody looks for, with the photos and what was confirmed and rejected, in one LMDB file.
+
+A case holds copies of the sightings that were judged, so that footage may expire while the case goes on; they
+and the photos go with the case. One process at a time has the file open, for moments only, and each change is
+one transaction. Knows no ranking; accounts and permissions are not its part.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexer.cameras import check_name
+from indexer.keyvalue import KeyValueFile, Table
+from indexer.ledger import checked_ms
+from indexer.shard.files import ArchiveFiles
+from indexer.times import from_milliseconds, to_local_iso
+from reid.closing import Closing
+from reid.durable import sync_folder
+from reid.errors import DamagedError, FormatError, InputError, StorageError, UnknownNameError, storage_errors
+from search.judged import Judged, Verdict, contradiction
+
+if TYPE_CHECKING:
+    from search.query import Box  # whose module loads networks, which listing cases must not wait for
+
+FORMAT_VERSION = 1
+TABLES = ("meta", "cases", "photos", "sightings")
+
+_WAIT_S, _PAUSE_S = 10.0, 0.02  # for another process that has the cases open
+
+
+@dataclass(frozen=True)
+class CasePhoto:
+    """A photo of the person.
+
+    Attributes:
+        name: the path it was given as. data: the file's bytes.
+        person_box: the part that shows the person, pixels.
+        added_ms: milliseconds since 1970 UTC.
+    """
+
+    name: str
+    data: bytes
+    person_box: Box
+    added_ms: int
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One decision about a sighting: the verdict, None for its withdrawal, and when in ms since 1970 UTC."""
+
+    verdict: Verdict | None
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class CaseSighting:
+    """A sighting that was judged in a case.
+
+    Attributes:
+        judged: what is kept of it.
+        history: what was decided, oldest first; at least one.
+    """
+
+    judged: Judged
+    history: tuple[Step, ...]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What holds now; None after it was withdrawn."""
+        return self.history[-1].verdict
+
+
+@dataclass(frozen=True)
+class Case:
+    """All of a case.
+
+    Attributes:
+        id: given by the people who lead it.
+        opened_ms, closed_ms: milliseconds since 1970 UTC; the latter None while it is open.
+        photos: oldest first.
+        sightings: by time of the sighting.
+    """
+
+    id: str
+    opened_ms: int
+    closed_ms: int | None
+    photos: tuple[CasePhoto, ...]
+    sightings: tuple[CaseSighting, ...]
+
+    def judged(self, verdict: Verdict) -> tuple[Judged, ...]:
+        """Sightings of which this holds now."""
+        return tuple(each.judged for each in self.sightings if each.verdict == verdict)
+
+
+class Cases(Closing):
+    """The cases of an archive, open: nobody else has them open meanwhile, so close them soon.
+
+    Args:
+        archive: must exist; an archive without cases is one with none.
+        wait_s: how long to wait for another process.
+
+    Raises:
+        StorageError: another process has them open all that time, or the disk refuses.
+        FormatError: written by a release with another format.
+        DamagedError: the file is not intact.
+    """
+
+    def __init__(self, archive: ArchiveFiles, wait_s: float = _WAIT_S) -> None:
+        self._archive = archive
+        self._lock = _locked(archive, wait_s)
+        try:
+            self._file = self._opened()
+            if self._meta("unfinished"):
+                self._purge()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def close(self) -> None:
+        """Let others in."""
+        self._file.close()
+        os.close(self._lock)
+
+    def _opened(self) -> KeyValueFile:
+        path = self._archive.cases
+        with KeyValueFile(path, ("meta",)) as file, file.write() as tables:
+            version = tables["meta"].get("format_version")
+            if version is None:
+                tables["meta"].put("format_version", FORMAT_VERSION)
+            elif version != FORMAT_VERSION:
+                raise FormatError(
+                    f"{path}: format version {version}, this release reads {FORMAT_VERSION}; use the release"
+                    " that wrote it"
+                )
+        return KeyValueFile(path, TABLES)
+
+    def _meta(self, key: str) -> Any:
+        with self._file.read() as tables:
+            return tables["meta"].get(key)
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all cases, in their order."""
+        with self._file.read() as tables:
+            return tuple(key for key, _ in tables["cases"].under(""))
+
+    def get(self, case_id: str) -> Case:
+        """All of a case.
+
+        Raises:
+            UnknownNameError: no such case.
+            DamagedError: what is kept of it is not what was stored.
+        """
+        with self._telling_damage(), self._file.read() as tables:
+            value = _known(tables["cases"], case_id)
+            return Case(
+                case_id, checked_ms(value["opened_ms"]),
+                None if value["closed_ms"] is None else checked_ms(value["closed_ms"]),
+                tuple(sorted(
+                    (_photo(key, each) for key, each in tables["photos"].under(f"{case_id}/")),
+                    key=lambda photo: photo.added_ms,
+                )),
+                tuple(sorted(
+                    (_sighting(key, each) for key, each in tables["sightings"].under(f"{case_id}/")),
+                    key=lambda each: (each.judged.record.start_ms, each.judged.record.id),
+                )),
+            )  # fmt: skip
+
+    def record(
+        self, case_id: str, at_ms: int, photos: Sequence[CasePhoto] = (), confirmed: Sequence[Judged] = (),
+        rejected: Sequence[Judged] = (),
+    ) -> bool:  # fmt: skip
+        """Add photos and decisions to a case, in one transaction; a new id opens a case.
+
+        What was decided of a sighting before is replaced and kept as history; the same once more is nothing
+        new. Of a rejected sighting, which shows somebody else, no picture is kept.
+
+        Args:
+            at_ms: when, milliseconds since 1970 UTC.
+
+        Returns:
+            Whether the case is new.
+
+        Raises:
+            InputError: no id for a case, a case that is closed, or a sighting confirmed and rejected at once.
+        """
+        case_id = check_case_id(case_id)
+        both = {each.record.id for each in confirmed} & {each.record.id for each in rejected}
+        if both:
+            raise contradiction(min(both))
+        with self._telling_damage(), self._file.write() as tables:
+            value = tables["cases"].get(case_id)
+            if value is None:
+                tables["cases"].put(case_id, {"opened_ms": at_ms, "closed_ms": None})
+            else:
+                _refuse_closed(case_id, value)
+            for photo in photos:
+                tables["photos"].put(f"{case_id}/{photo.sha256}", _pack_photo(photo))
+            for each in confirmed:
+                _decide(tables["sightings"], f"{case_id}/{each.record.id}", each, "confirmed", at_ms)
+            for each in rejected:
+                _decide(tables["sightings"], f"{case_id}/{each.record.id}", each, "rejected", at_ms)
+            return value is None
+
+    def undo(self, case_id: str, tracklet: str, at_ms: int) -> Verdict:
+        """Withdraw what was decided of a sighting; its picture goes, that it was decided stays.
+
+        Args:
+            tracklet: its id, or the first digits of it.
+
+        Returns:
+            What was withdrawn.
+
+        Raises:
+            UnknownNameError: no such case.
+            InputError: a case that is closed, or not one such sighting with a decision.
+        """
+        with self._telling_damage(), self._file.write() as tables:
+            _refuse_closed(case_id, _known(tables["cases"], case_id))
+            wanted = tables["sightings"].under(f"{case_id}/{tracklet.lower()}")
+            found = [(key, each) for key, each in wanted if each["history"][-1][0] is not None]
+            if len(found) != 1 or not tracklet:
+                told = f"{len(found)} decisions" if found else "no decision"
+                raise InputError(
+                    f"case {case_id}: expected one decision about {tracklet!r}, found {told}; see: reid case"
+                    f" show {case_id}"
+                )
+            [(key, value)] = found
+            sighting = _sighting(key, value)
+            verdict = sighting.verdict
+            assert verdict is not None
+            tables["sightings"].put(key, _pack(sighting, Step(None, at_ms)))
+            return verdict
+
+    def close_case(self, case_id: str, at_ms: int | None) -> None:
+        """Close a case: it can be read, not searched or changed. None opens it again.
+
+        Raises:
+            UnknownNameError: no such case.
+        """
+        with self._telling_damage(), self._file.write() as tables:
+            value = _known(tables["cases"], case_id)
+            tables["cases"].put(case_id, {**value, "closed_ms": at_ms})
+
+    def delete(self, case_id: str) -> tuple[int, int]:
+        """Delete a case with its photos and copies; nothing of them is left in the file when this returns.
+
+        Returns:
+            How many photos and how many sightings went.
+
+        Raises:
+            UnknownNameError: no such case.
+            StorageError: the disk refused; the rest is done when the cases are next opened.
+        """
+        with self._telling_damage(), self._file.write() as tables:
+            _known(tables["cases"], case_id)
+            tables["cases"].delete(case_id)
+            gone = []
+            for name in ("photos", "sightings"):
+                keys = [key for key, _ in tables[name].under(f"{case_id}/")]
+                gone.append(len(keys))
+                for key in keys:
+                    tables[name].delete(key)
+            tables["meta"].put("unfinished", True)
+        self._purge()
+        return gone[0], gone[1]
+
+    def _purge(self) -> None:
+        """Write the file anew without the pages of what was deleted; LMDB would keep them for later."""
+        path = self._archive.cases
+        copy = path.with_name(f"{path.name}.tmp")
+        self._file.copy_compact(copy)
+        self._file.close()
+        with storage_errors(path):
+            copy.replace(path)
+            sync_folder(path.parent)
+        self._file = self._opened()
+        with self._file.write() as tables:
+            tables["meta"].delete("unfinished")
+
+    @contextmanager
+    def _telling_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+            raise DamagedError(
+                f"{self._archive.cases}: a stored value cannot be read ({error!r}); restore it from a backup"
+            ) from None
+
+
+def check_case_id(case_id: str) -> str:
+    """The id in composed Unicode, e.g. 2026-SP-0142; raises InputError as `check_name`."""
+    return check_name(case_id, "case", "choose another")
+
+
+def _locked(archive: ArchiveFiles, wait_s: float) -> int:
+    """A descriptor that holds the cases' lock; the system lets go of it when the process ends."""
+    with storage_errors(archive.cases_lock):
+        descriptor = os.open(archive.cases_lock, os.O_RDWR | os.O_CREAT, 0o644)
+        until = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < until:
+                    time.sleep(_PAUSE_S)
+                    continue
+                os.close(descriptor)
+                raise StorageError(
+                    f"{archive.cases}: another process has the cases open; wait for it to end, or stop it"
+                ) from None
+            return descriptor
+
+
+def _known(cases: Table, case_id: str) -> Mapping[str, Any]:
+    value: Mapping[str, Any] | None = cases.get(case_id)
+    if value is None:
+        raise UnknownNameError("case", case_id, [key for key, _ in cases.under("")])
+    return value
+
+
+def _refuse_closed(case_id: str, value: Mapping[str, Any]) -> None:
+    if value["closed_ms"] is not None:
+        when = to_local_iso(from_milliseconds(value["closed_ms"]))
+        raise InputError(
+            f"case {case_id} was closed at {when}; open it again with: reid case reopen {case_id}"
+        )
+
+
+def _decide(sightings: Table, key: str, judged: Judged, verdict: Verdict, at_ms: int) -> None:
+    before = sightings.get(key)
+    history = _sighting(key, before).history if before else ()
+    if not history or history[-1].verdict != verdict:
+        sightings.put(key, _pack(CaseSighting(judged, history), Step(verdict, at_ms)))
+
+
+def _pack(sighting: CaseSighting, last: Step) -> dict[str, Any]:
+    """The stored form after one more step. Only of a confirmed sighting, the person's, a picture is kept."""
+    copy = sighting.judged
+    if last.verdict != "confirmed":
+        copy = replace(copy, thumbnail=b"")
+    return {
+        "district": copy.district, "embedder": copy.embedder, "record": copy.packed,
+        "vectors": copy.vectors.tobytes(), "dimension": copy.vectors.shape[1], "thumbnail": copy.thumbnail,
+        "sha256": copy.sha256,
+        "history": [[step.verdict, step.at_ms] for step in (*sighting.history, last)],
+    }  # fmt: skip
+
+
+def _sighting(key: str, value: Mapping[str, Any]) -> CaseSighting:
+    vectors = np.frombuffer(value["vectors"], np.float16).reshape(-1, value["dimension"])
+    judged = Judged(value["district"], value["embedder"], value["record"], vectors, value["thumbnail"])
+    if judged.sha256 != value["sha256"] or not key.endswith(f"/{judged.record.id}"):
+        raise ValueError(f"the copy of {key} is altered")
+    history = tuple(Step(_verdict(verdict), checked_ms(at_ms)) for verdict, at_ms in value["history"])
+    if not history:
+        raise ValueError(f"{key} has no decision")
+    return CaseSighting(judged, history)
+
+
+def _verdict(value: Any) -> Verdict | None:
+    if value not in ("confirmed", "rejected", None):
+        raise ValueError(f"expected a verdict, got {value!r}")
+    verdict: Verdict | None = value
+    return verdict
+
+
+def _pack_photo(photo: CasePhoto) -> dict[str, Any]:
+    return {
+        "name": photo.name, "data": photo.data, "person_box": list(photo.person_box),
+        "added_ms": photo.added_ms,
+    }  # fmt: skip
+
+
+def _photo(key: str, value: Mapping[str, Any]) -> CasePhoto:
+    x1, y1, x2, y2 = value["person_box"]
+    photo = CasePhoto(str(value["name"]), value["data"], (x1, y1, x2, y2), checked_ms(value["added_ms"]))
+    if not key.endswith(f"/{photo.sha256}"):
+        raise ValueError(f"the photo {key} is altered")
+    return photo
