@@ -224,6 +224,47 @@ def search(
 
 @app.command()
 @_command
+def replay(
+    result: Annotated[Path, typer.Argument(help="What `reid search --json` printed, in a file.")],
+    photo: Annotated[
+        list[Path] | None,
+        typer.Option(help="Where the photo lies now; repeats. [default: where it lay]"),
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Ask again what a kept result was asked; exit code 0: the same ranking, 1: what changed is listed."""
+    from dataclasses import asdict
+
+    from indexer.catalogue import Catalogue
+    from reid.detector import load_detector
+    from reid.embedder import load_embedder
+    from search.engine import Engine
+    from search.replay import asked_again, compare, read_result
+    from search.report import to_json
+    from search.sightings import find_sightings
+
+    then = read_result(result)
+    archive = _archive(home)
+    settings, _ = _settings(archive)
+    with Catalogue(archive):  # an unfit archive is told before the models are loaded
+        pass
+    embedder = load_embedder(settings.embedder, archive.models)
+    detector = load_detector(settings.detector, archive.models)
+    request = asked_again(then, str(result), photo or (), detector, embedder)
+    with Engine(archive, embedder.spec, settings.code_memory_mb << 20) as engine:
+        now = to_json(find_sightings(engine, request))
+    found = compare(then, now)
+    if as_json:
+        _print_json({"same": found.is_same, **asdict(found), "result": now})
+    else:
+        for line in found.lines():
+            typer.echo(line)
+    return 0 if found.is_same else 1
+
+
+@app.command()
+@_command
 def districts(home: Home = None, as_json: Json = False) -> None:
     """List the 25 districts of Seoul and which are active, with the source of that."""
     from dataclasses import asdict

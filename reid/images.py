@@ -35,20 +35,28 @@ def read_photo(path: Path) -> Picture:
     Raises:
         PhotoError: missing, no permission, empty, not an image, cut off, too large or too small.
     """
+    return decode_photo(photo_bytes(path), f"photo {path}")
+
+
+def photo_bytes(path: Path) -> bytes:
+    """What is in a photo file, not decoded.
+
+    Raises:
+        PhotoError: missing, no permission, no file, or far too large.
+    """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise PhotoError(f"photo {path}: expected an image file, got a folder, device or pipe")
         if status.st_size > _MAX_BYTES:
             raise PhotoError(f"photo {path}: {status.st_size:,} bytes, at most {_MAX_BYTES:,} are accepted")
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise PhotoError(f"photo {path}: no such file; check the path") from None
     except (OSError, ValueError) as error:
         raise PhotoError(
             f"photo {path}: cannot be read ({error}); check the path and its permissions"
         ) from None
-    return decode_photo(data, f"photo {path}")
 
 
 def decode_photo(data: bytes, name: str) -> Picture:

@@ -56,7 +56,7 @@ class Engine(Closing):
     ) -> None:  # fmt: skip
         self.archive = archive
         self.embedder = embedder
-        self._code_bytes = code_bytes
+        self.code_bytes = code_bytes
         self._own = None if catalogue else Catalogue(archive)
         self._catalogue = catalogue or self._own
         self._lock = threading.Lock()
@@ -125,7 +125,7 @@ class Engine(Closing):
         if snapshot.codebook is None:
             return None
         try:
-            return CodePool(load_codebook(self.archive, snapshot.codebook), self._code_bytes)
+            return CodePool(load_codebook(self.archive, snapshot.codebook), self.code_bytes)
         except ArchiveError:  # `reid verify` tells; until it is mended, searches are exact
             return None
 
@@ -134,7 +134,7 @@ class Engine(Closing):
         view = self.view()
 
         def load(place: int) -> None:
-            if view.pool is not None and view.pool.bytes_used < self._code_bytes * _FULL:
+            if view.pool is not None and view.pool.bytes_used < self.code_bytes * _FULL:
                 with suppress(DamagedError, FormatError):  # a search will say so
                     self._load(view.pool, view.segments[place], ())
 
@@ -226,7 +226,7 @@ class Engine(Closing):
         assert pool is not None
         places: list[NDArray[np.int64]] = []
         rows: list[NDArray[np.int64]] = []
-        fits = view.code_bytes <= self._code_bytes
+        fits = view.code_bytes <= self.code_bytes
         batches = [range(len(wanted))] if fits else _batches(pool, [loaded for loaded, _ in wanted])
         with nullcontext() if fits else self._turn:
             for batch in batches:

@@ -5,6 +5,7 @@ Owns the choice of the person in the photo. Knows no archive.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from reid.boxes import Detections, area, clip
 from reid.detector import Detector
 from reid.embedder import Embedder
 from reid.errors import InputError
-from reid.images import Picture, crop, fit_within, read_photo
+from reid.images import Picture, crop, decode_photo, fit_within, photo_bytes
 from reid.quality import picture_quality
 
 Box = tuple[float, float, float, float]
@@ -38,6 +39,8 @@ class Query:
         vectors: (1, D) float32 unit rows.
         quality: of the part that is used, 0..1, see `reid.quality.picture_quality`.
         warnings: what the reader must know about the choice.
+        sha256: of the photo's file; None for a picture that lies in none.
+        detector: sha256 of the model that found the people; None where nobody was looked for.
     """
 
     photo: str
@@ -47,6 +50,8 @@ class Query:
     vectors: NDArray[np.float32]
     quality: float
     warnings: tuple[str, ...]
+    sha256: str | None = None
+    detector: str | None = None
 
 
 def read_query(
@@ -69,7 +74,8 @@ def read_query(
     """
     if person is not None and box is not None:
         raise InputError("--person and --box exclude each other; give one of them")
-    picture = read_photo(path)
+    data = photo_bytes(path)
+    picture = decode_photo(data, f"photo {path}")
     people: tuple[Box, ...] = ()
     warnings: list[str] = []
     if box is not None:
@@ -84,8 +90,9 @@ def read_query(
         )
     shown = crop(picture, np.array(chosen, np.float32))
     return Query(
-        str(path), picture, people, chosen, embedder.embed([shown]), picture_quality(shown), tuple(warnings)
-    )
+        str(path), picture, people, chosen, embedder.embed([shown]), picture_quality(shown), tuple(warnings),
+        hashlib.sha256(data).hexdigest(), detector.spec.sha256 if box is None else None,
+    )  # fmt: skip
 
 
 def _people(picture: Picture, detector: Detector) -> tuple[Box, ...]:

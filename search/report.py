@@ -19,8 +19,11 @@ from indexer.coverage import Coverage
 from indexer.districts import Districts
 from indexer.times import from_milliseconds, to_local_iso
 from reid.images import crop, encode_jpeg, fit_within
+from search.asked import request_to_json
 from search.filters import Filters
 from search.last_seen import LastSeen, apart, apart_ko, notes_of
+from search.plain import to_plain
+from search.provenance import Provenance
 from search.query import Query
 from search.sightings import SearchResult, Sighting
 
@@ -100,9 +103,37 @@ def to_json(result: SearchResult) -> dict[str, Any]:
         "plan": result.plan.kind,
         "expected_recall": round(result.plan.expected_recall, 4),
         "model": result.model,
+        "time": _iso(result.made.at_ms),
+        "code_version": result.made.code_version,
+        "settings": _settings_json(result),
+        "archive": _archive_json(result.made),
+        "request": request_to_json(result.request, result.made.since_ms, result.made.until_ms),
         "segments": list(result.segments),
         "vectors_compared": result.rows,
         "timing_ms": {step: round(value, 2) for step, value in result.timing_ms.items()},
+    }
+
+
+def _settings_json(result: SearchResult) -> dict[str, Any]:
+    made = result.made
+    return {
+        "embedder": {"name": made.embedder, "sha256": result.model},
+        "detectors": sorted({query.detector for query in result.request.queries if query.detector}),
+        "calibration": made.calibration,
+        "codebook": made.codebook,
+        "code_memory_mb": made.code_memory_mb,
+        "libraries": dict(made.libraries),
+        "processor": made.processor,
+    }
+
+
+def _archive_json(made: Provenance) -> dict[str, Any]:
+    return {
+        "catalogue_version": made.catalogue,
+        "cameras": made.cameras,
+        "people": made.people,
+        "erasures": made.erasures,
+        "shards": to_plain(made.shards),
     }
 
 

@@ -23,6 +23,7 @@ from search.last_seen import LastSeen, Place, place_and_time, place_of
 from search.likeness import likeness
 from search.matching import Found
 from search.planner import Plan
+from search.provenance import Provenance, provenance
 from search.request import Request
 
 SHORTLIST = 200
@@ -76,6 +77,7 @@ class SearchResult:
         segments: names of the segments that were searched.
         rows: how many vectors were in scope.
         timing_ms: wall-clock milliseconds of each step.
+        made: what it was made with, so that it can be made again.
     """
 
     request: Request
@@ -87,6 +89,7 @@ class SearchResult:
     segments: tuple[str, ...]
     rows: int
     timing_ms: dict[str, float]
+    made: Provenance
 
     @property
     def expected_right(self) -> float | None:
@@ -120,6 +123,7 @@ def find_sightings(engine: Engine, request: Request) -> SearchResult:
             "search": (compared - begun) * 1000, "ranking": (ranked - compared) * 1000,
             "coverage": (time.perf_counter() - ranked) * 1000,
         },
+        provenance(engine, request, found, coverage),
     )  # fmt: skip
 
 

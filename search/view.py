@@ -39,6 +39,11 @@ class Loaded:
         """Open; raises as `Segment.open`."""
         return open_entry(self._archive, self.entry)
 
+    @cached_property
+    def clips_sum(self) -> int:
+        """The first 128 bits of the sha256 of each of its clips, added up: comparable sums."""
+        return sum(int(clip[:32], 16) for clip in self.entry.clips)
+
     def __getitem__(self, name: columns.Name) -> NDArray[Any]:
         """A column that filters read."""
         if name not in self._columns:
@@ -105,6 +110,11 @@ class View:
     def by_name(self) -> Mapping[str, Loaded]:
         """The segments by name."""
         return {loaded.entry.segment: loaded for loaded in self.segments}
+
+    @cached_property
+    def people(self) -> int:
+        """How many different people the cameras' means are of."""
+        return sum(tally.count for tally in self.snapshot.tallies.values())
 
     @cached_property
     def code_bytes(self) -> int:

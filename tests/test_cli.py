@@ -103,6 +103,27 @@ def test_searching_the_demo_archive(shown: tuple[Path, Result], tmp_path: Path) 
     assert {sighting["district"] for sighting in again["sightings"]} == {"songpa"}
 
 
+def test_a_kept_result_is_asked_again(shown: tuple[Path, Result], tmp_path: Path) -> None:
+    home, _ = shown
+    kept = tmp_path / "result.json"
+    kept.write_text(reid("search", demo.PHOTO, "--home", home, "-d", "songpa", "--json").stdout)
+    again = reid("replay", kept, "--home", home)
+    assert (again.exit_code, again.stdout) == (0, "The same ranking.\n")
+    result = json.loads(kept.read_text())
+    result["sightings"][0]["score"] = 0.1
+    kept.write_text(json.dumps(result))
+    changed = reid("replay", kept, "--home", home, "--photo", demo.PHOTO, "--json")
+    assert changed.exit_code == 1
+    answer = json.loads(changed.stdout)
+    assert not answer["same"]
+    assert [each["id"] for each in answer["ranking"]] == [result["sightings"][0]["id"]]
+    assert answer["changes"] == []
+    kept.write_text("no JSON")
+    broken = reid("replay", kept, "--home", home)
+    assert (broken.exit_code, broken.stdout) == (2, "")
+    assert "reid search PHOTO --json" in broken.stderr
+
+
 def test_indexing_the_demo_again_does_nothing(shown: tuple[Path, Result]) -> None:
     home, _ = shown
     before = json.loads(reid("stats", "--home", home, "--json").stdout)
