@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from indexer.catalogue import Catalogue
 from indexer.shard.files import ArchiveFiles
+from indexer.shard.handles import Handles
 from indexer.shard.reader import Segment
 from indexer.shard.records import Stored
 from indexer.shard.writer import Coding, SegmentOrigin, seal_segment
@@ -29,9 +30,10 @@ from reid.errors import storage_errors
 Keep = Callable[[Stored], bool]
 
 
-def open_entry(archive: ArchiveFiles, entry: SegmentEntry) -> Segment:
-    """The segment of a catalogue's entry; raises as `Segment.open`."""
-    return Segment.open(archive.segment(entry.district, entry.day, entry.segment).folder, entry.seal)
+def open_entry(archive: ArchiveFiles, entry: SegmentEntry, handles: Handles | None = None) -> Segment:
+    """The segment of a catalogue's entry; as `Segment.open`."""
+    folder = archive.segment(entry.district, entry.day, entry.segment).folder
+    return Segment.open(folder, entry.seal, handles)
 
 
 def rewrite(

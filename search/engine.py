@@ -20,6 +20,7 @@ from indexer.catalogue import Catalogue
 from indexer.codebooks import load_codebook
 from indexer.codes import CodePool, Slot
 from indexer.shard.files import ArchiveFiles
+from indexer.shard.handles import Handles
 from indexer.snapshot import Snapshot
 from reid.calibration import Calibration, find_calibration
 from reid.camera_means import centred
@@ -65,6 +66,7 @@ class Engine(Closing):
         self._costs: Costs | None = None
         self._view: View | None = None
         self._searches = 0
+        self._handles = Handles()
         self._cores = len(os.sched_getaffinity(0))
         try:
             self.view()
@@ -114,7 +116,9 @@ class Engine(Closing):
         for entry in snapshot.segments:
             if entry.quarantined is None:
                 old = known.get(entry.segment)
-                segments.append(old if old and old.entry == entry else Loaded(self.archive, entry))
+                segments.append(
+                    old if old and old.entry == entry else Loaded(self.archive, entry, self._handles)
+                )
         pool = before.pool if before else None
         if pool is None or pool.codebook.name != snapshot.codebook:
             pool = self._new_pool(snapshot)

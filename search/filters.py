@@ -172,6 +172,14 @@ class Scope:
         wanted = self.cameras_of(entry)
         return entry.vectors if wanted is None else int(np.array(entry.rows_by_camera)[wanted].sum())
 
+    def all_rows(self, start_ms: NDArray[np.int64], end_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(S,) of segments of the asked districts with these first and last times: do all rows count?"""
+        since, until = self.filters.since_ms, self.filters.until_ms
+        if self.is_partial or self.filters.upper or self.filters.lower:
+            return np.zeros(len(start_ms), bool)
+        inside = np.ones(len(start_ms), bool) if since is None else start_ms >= since
+        return inside if until is None else inside & (end_ms < until)
+
     def within_time(self, entry: SegmentEntry) -> bool:
         """Does all of the segment lie in the window?"""
         since, until = self.filters.since_ms, self.filters.until_ms
@@ -181,7 +189,8 @@ class Scope:
         """(N,) which rows of a segment count; None when all do.
 
         Args:
-            columns: the segment's `start`, `end`, `camera`, `upper` and `lower`; asked only as needed.
+            columns: the segment's `start`, `end`, `camera`, `upper` and `lower`, whose unknown clothes have
+                all colours; asked only as needed.
         """
         kept: list[NDArray[np.bool_]] = []
         cameras = self.cameras_of(entry)
@@ -195,8 +204,7 @@ class Scope:
         wanted: tuple[tuple[Name, int], ...] = (("upper", self.filters.upper), ("lower", self.filters.lower))
         for name, colours in wanted:
             if colours:
-                shown = columns[name]
-                kept.append((shown == UNKNOWN) | ((shown & np.uint16(colours)) != 0))
+                kept.append((columns[name] & np.uint16(colours)) != 0)
         if not kept:
             return None
         keep = np.logical_and.reduce(kept)

@@ -153,15 +153,18 @@ class Matching:
                 self._top, read,
             )  # fmt: skip
         compared: list[_Compared] = []
-        scanned: list[tuple[Loaded, Bools | None]] = []
         sparse: list[tuple[Loaded, Ints]] = []
         small: list[tuple[Loaded, Bools | None]] = []
-        counts: dict[str, int] = {}
         by_code = coded & (plan.kind == "codes")
-        for place, is_scanned in zip(wanted.tolist(), by_code.tolist(), strict=True):
+        if self._damaged:
+            left = [view.segments[place].entry.segment not in self._damaged for place in wanted]
+            wanted, by_code = wanted[left], by_code[left]
+        all_rows = by_code & self._scope.all_rows(view.start_ms[wanted], view.end_ms[wanted])
+        bulk = wanted[all_rows].tolist()  # hundreds of segments, of which nothing is asked one by one
+        scanned: list[tuple[Loaded, Bools | None]] = [(view.segments[place], None) for place in bulk]
+        counts = {loaded.entry.segment: loaded.entry.vectors for loaded, _ in scanned}
+        for place, is_scanned in zip(wanted[~all_rows].tolist(), by_code[~all_rows].tolist(), strict=True):
             loaded = view.segments[place]
-            if loaded.entry.segment in self._damaged:
-                continue
             try:
                 keep = self._scope.rows(loaded.entry, loaded)
                 count = loaded.entry.vectors if keep is None else int(np.count_nonzero(keep))
@@ -336,12 +339,11 @@ class Matching:
         """What is stored of some hits of one segment."""
         positions = [hit.tracklet for hit in group]
         means = loaded.means_of(self._view.means)
-        return [
-            Content(record, thumbnail, unit_rows(rows.astype(np.float32) - means[camera]), attributes)
-            for (record, thumbnail, attributes), (rows, camera) in zip(
-                loaded.segment.contents(positions), loaded.segment.vectors_of(positions), strict=True
-            )
-        ]
+        found = loaded.segment.vectors_of(positions)
+        together = unit_rows(np.concatenate([rows - means[camera] for rows, camera in found]))
+        vectors = np.split(together, np.cumsum([len(rows) for rows, _ in found[:-1]]))
+        shown = zip(loaded.segment.contents(positions), vectors, strict=True)
+        return [Content(record, thumbnail, own, said) for (record, thumbnail, said), own in shown]
 
     def _note(self, loaded: Loaded, error: ArchiveError) -> None:
         """A damaged segment is noted and left out; a machine that is not fit ends the search."""

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.clothes import UNKNOWN
 from indexer.codes import Codebook, CodePool, Slot
 from indexer.coverage import Footage
 from indexer.rewriting import open_entry
 from indexer.shard import columns
 from indexer.shard.files import ArchiveFiles
+from indexer.shard.handles import Handles
 from indexer.shard.reader import Segment
 from indexer.snapshot import SegmentEntry, Snapshot
 from reid.camera_means import CameraMeans
 from search.planner import BLOCK
+
+_ANY = np.uint16(0xFFFF)  # every colour
 
 F32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -26,8 +30,9 @@ Bools = NDArray[np.bool_]
 class Loaded:
     """A segment as a search holds it; stays in memory while views of the archive come and go."""
 
-    def __init__(self, archive: ArchiveFiles, entry: SegmentEntry) -> None:
+    def __init__(self, archive: ArchiveFiles, entry: SegmentEntry, handles: Handles) -> None:
         self._archive = archive
+        self._handles = handles
         self.entry = entry
         self.slot: tuple[CodePool, Slot] | None = None
         self._columns: dict[str, NDArray[Any]] = {}
@@ -37,7 +42,7 @@ class Loaded:
     @cached_property
     def segment(self) -> Segment:
         """Open; raises as `Segment.open`."""
-        return open_entry(self._archive, self.entry)
+        return open_entry(self._archive, self.entry, self._handles)
 
     @cached_property
     def clips_sum(self) -> int:
@@ -45,9 +50,12 @@ class Loaded:
         return sum(int(clip[:32], 16) for clip in self.entry.clips)
 
     def __getitem__(self, name: columns.Name) -> NDArray[Any]:
-        """A column that filters read."""
+        """A column that filters read; clothes of unknown colours may have any: all bits are set."""
         if name not in self._columns:
-            self._columns[name] = self.segment.column(name)
+            column = self.segment.column(name)
+            if name in ("upper", "lower"):
+                column = np.where(column == UNKNOWN, _ANY, column)
+            self._columns[name] = column
         return self._columns[name]
 
     def means_of(self, means: CameraMeans) -> F32:

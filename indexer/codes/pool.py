@@ -196,29 +196,27 @@ def _pages(
     """The pages to scan, which part of the scope each belongs to, the row it begins with, and the bitmap of
     wanted ids, None if all are.
     """
-    pages: list[int] = []
-    owners: list[int] = []
-    firsts: list[int] = []
-    masks: dict[int, NDArray[np.bool_]] = {}
-    for position, (slot, mask) in enumerate(scope):
+    pages = np.concatenate([slot.pages for slot, _ in scope]) if scope else np.empty(0, np.int64)
+    counts = [len(slot.pages) for slot, _ in scope]
+    owners = np.repeat(np.arange(len(scope)), counts)
+    firsts = (np.arange(len(pages)) - np.repeat(np.cumsum(counts) - counts, counts)) * _PAGE
+    if len(np.unique(pages)) < len(pages):
+        raise ValueError("expected each slot at most once in a scope")
+    wanted: NDArray[np.uint8] | None = None
+    scanned = np.ones(len(pages), bool)
+    at = 0
+    for slot, mask in scope:
+        for number in range(len(slot.pages)) if mask is not None else ():
+            assert mask is not None
+            part = mask[number * _PAGE : (number + 1) * _PAGE]
+            kept = int(np.count_nonzero(part))
+            scanned[at + number] = kept > 0
+            if 0 < kept < len(part):
+                if wanted is None:
+                    wanted = np.full((int(pages.max()) + 1, _PAGE // 8), 255, np.uint8)
+                bits = np.packbits(part, bitorder="little")
+                wanted[slot.pages[number], : len(bits)] = bits
+        at += len(slot.pages)
         if mask is not None and mask.shape != (slot.rows,):
             raise ValueError(f"expected a mask of {slot.rows} rows, got {mask.shape}")
-        for number, page in enumerate(slot.pages.tolist()):
-            part = None if mask is None else mask[number * _PAGE : (number + 1) * _PAGE]
-            if part is not None and not part.any():
-                continue
-            if part is not None and not part.all():
-                masks[page] = part
-            pages.append(page)
-            owners.append(position)
-            firsts.append(number * _PAGE)
-    if len(set(pages)) < len(pages):
-        raise ValueError("expected each slot at most once in a scope")
-    found = (np.array(pages, np.int64), np.array(owners, np.int64), np.array(firsts, np.int64))
-    if not masks:
-        return *found, None
-    wanted = np.full((max(pages) + 1, _PAGE // 8), 255, np.uint8)
-    for page, part in masks.items():
-        bits = np.packbits(part, bitorder="little")
-        wanted[page, : len(bits)] = bits
-    return *found, wanted
+    return pages[scanned], owners[scanned], firsts[scanned], wanted

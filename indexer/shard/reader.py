@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from indexer.shard import columns
 from indexer.shard.files import SegmentFiles
+from indexer.shard.handles import Handles, KeptOpen
 from indexer.shard.manifest import Manifest, parse_manifest
 from indexer.shard.records import MOST_ROWS, Attributes, Record, Stored, read_record
 from reid.errors import DamagedError, ReidError, StorageError
@@ -30,27 +31,29 @@ _Stamp = tuple[int, int, int]
 
 
 class Segment:
-    """A sealed segment, open for reading; holds no file open. May be used by several threads.
+    """A sealed segment, open for reading. May be used by several threads.
 
     Attributes:
         manifest: see `Manifest`.
         files: where it lies.
     """
 
-    def __init__(self, files: SegmentFiles, manifest: Manifest) -> None:
+    def __init__(self, files: SegmentFiles, manifest: Manifest, handles: Handles | None = None) -> None:
         self.files = files
         self.manifest = manifest
         self._places = columns.places(manifest.vectors, manifest.tracklets)
-        self._paths = {name: os.fspath(files.folder / name) for name in manifest.files}
+        paths = {name: os.fspath(files.folder / name) for name in manifest.files}
+        self._open = KeptOpen(paths, handles)
         self._sound: dict[str, _Stamp] = {}
 
     @classmethod
-    def open(cls, folder: Path, seal: str | None = None) -> Segment:
+    def open(cls, folder: Path, seal: str | None = None, handles: Handles | None = None) -> Segment:
         """Open the segment in `folder`: its manifest is read, its files are there in full length.
 
         Args:
             folder: the segment's folder.
             seal: sha256 the manifest must have; None while the segment is not yet in a catalogue.
+            handles: for a process that searches and keeps files open; None: no file stays open.
 
         Raises:
             FormatError: an unknown format version.
@@ -65,7 +68,7 @@ class Segment:
             manifest = parse_manifest(data, str(files.manifest))
             for name, each in manifest.files.items():
                 _check_length(files.folder / name, (files.folder / name).stat().st_size, each.bytes)
-            segment = cls(files, manifest)
+            segment = cls(files, manifest, handles)
             lengths = {
                 files.VECTORS: manifest.vectors * manifest.dimension * 2,
                 files.COLUMNS: sum(place.bytes for place in segment._places.values()),
@@ -147,9 +150,9 @@ class Segment:
         size, length = self.manifest.dimension * 2, columns.ROW.itemsize
         vectors, heads = [], []
         with damage(self.files.folder):
-            in_vectors = os.open(self._paths[self.files.VECTORS], os.O_RDONLY)
+            in_vectors = self._open.take(self.files.VECTORS)
             try:
-                in_columns = os.open(self._paths[self.files.COLUMNS], os.O_RDONLY)
+                in_columns = self._open.take(self.files.COLUMNS)
                 try:
                     for position in positions:
                         vector = os.pread(in_vectors, size, position * size)
@@ -159,9 +162,9 @@ class Segment:
                         vectors.append(vector)
                         heads.append(head)
                 finally:
-                    os.close(in_columns)
+                    self._open.done(self.files.COLUMNS, in_columns)
             finally:
-                os.close(in_vectors)
+                self._open.done(self.files.VECTORS, in_vectors)
         return vectors, heads
 
     def codes(self) -> bytes:
@@ -190,16 +193,21 @@ class Segment:
         Raises:
             DamagedError: a record or attributes are altered.
         """
-        with damage(self.files.folder):
-            heads, place = self._tracklet_heads(positions), self._places["attributes"]
-            size = place.dtype.itemsize
-            wanted = [(int(head["record"]) + int(head["thumbnail"]), int(head["at"])) for head in heads]
-            rows = _pieces(
-                self._paths[self.files.COLUMNS], [(size, place.offset + k * size) for k in positions]
-            )
+        place = self._places["attributes"]
+        width = place.dtype.itemsize
+        with (
+            damage(self.files.folder),
+            self._open.opened(self.files.RECORDS) as in_records,
+            self._open.opened(self.files.COLUMNS) as in_columns,
+        ):
+            total = os.fstat(in_records).st_size
             shown = []
-            found = _pieces(self._paths[self.files.RECORDS], wanted)
-            for head, data, row in zip(heads, found, rows, strict=True):
+            for position, head in zip(positions, self._tracklet_heads(positions), strict=True):
+                size, at = int(head["record"]) + int(head["thumbnail"]), int(head["at"])
+                if at + size > total:  # altered sizes must not ask for more memory than there is
+                    raise DamagedError(f"{self.files.records}: expected {size} bytes at {at} of {total}")
+                data = _exactly(in_records, size, at)
+                row = _exactly(in_columns, width, place.offset + position * width)
                 record, thumbnail = data[: head["record"]], data[head["record"] :]
                 _check_record(self.files.records, head, record, thumbnail, row)
                 shown.append((read_record(record), thumbnail, np.frombuffer(row, np.int8)))
@@ -212,25 +220,39 @@ class Segment:
         Raises:
             DamagedError: something is altered.
         """
+        size, length, total = self.manifest.dimension * 2, columns.ROW.itemsize, self.manifest.vectors
         found = []
-        with damage(self.files.folder):
-            for position, head in zip(positions, self._tracklet_heads(positions), strict=True):
-                first, last = int(head["row"]), int(head["row"]) + int(head["rows"])
-                if not first < last <= min(self.manifest.vectors, first + MOST_ROWS):
+        with (
+            damage(self.files.folder),
+            self._open.opened(self.files.VECTORS) as in_vectors,
+            self._open.opened(self.files.COLUMNS) as in_columns,
+        ):
+            heads = self._tracklet_heads(positions)
+            spans = zip(heads["row"].tolist(), heads["rows"].tolist(), strict=True)
+            for position, (first, count) in zip(positions, spans, strict=True):
+                if not (1 <= count <= MOST_ROWS and first + count <= total):
                     raise DamagedError(f"{self.files.columns}: tracklet {position} is altered")
-                around = [first - 1] * (first > 0) + [last] * (last < self.manifest.vectors)
-                vectors, heads = self.rows(range(first, last))
-                if (heads["tracklet"] != position).any() or (
-                    self.heads(around)["tracklet"] == position
-                ).any():
+                before, after = min(first, 1), min(total - first - count, 1)  # neighbours are others' rows
+                data = _exactly(in_columns, (before + count + after) * length, (first - before) * length)
+                rows = _exactly(in_vectors, count * size, first * size)
+                around = np.frombuffer(data, columns.ROW)
+                owners = [position - before] * before + [position] * count + [position + 1] * after
+                good = around["tracklet"].tolist() == owners and all(
+                    columns.row_sum(rows[k * size : (k + 1) * size], head) == columns.sum_of(head)
+                    for k in range(count)
+                    for head in [data[(before + k) * length : (before + k + 1) * length]]
+                )
+                if not good:
                     raise DamagedError(f"{self.files.columns}: the rows of tracklet {position} are altered")
-                found.append((vectors, int(heads["camera"][0])))
+                vectors = np.frombuffer(rows, np.float16).reshape(count, -1)
+                found.append((vectors, int(around["camera"][before])))
         return found
 
     def _tracklet_heads(self, positions: Sequence[int]) -> NDArray[np.void]:
         size, offset = columns.TRACKLET.itemsize, self._places["tracklets"].offset
-        pieces = _pieces(self._paths[self.files.COLUMNS], [(size, offset + k * size) for k in positions])
-        return np.frombuffer(b"".join(pieces), columns.TRACKLET)
+        with self._open.opened(self.files.COLUMNS) as descriptor:
+            found = b"".join(_exactly(descriptor, size, offset + k * size) for k in positions)
+        return np.frombuffer(found, columns.TRACKLET)
 
     def stored(self) -> Iterator[Stored]:
         """All tracklets in the order of the segment, in the form they are stored in.
@@ -323,22 +345,17 @@ class Segment:
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:
         """A file's descriptor; its content is what was sealed."""
-        with damage(self.files.folder):
-            path = self._paths[name]
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                status = os.fstat(descriptor)
-                stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
-                if self._sound.get(name) != stamp:
-                    seal = self.manifest.files[name]
-                    _check_length(path, status.st_size, seal.bytes)
-                    found = _sha256(descriptor)
-                    if found != seal.sha256:
-                        raise DamagedError(f"{path}: sha256 {found[:12]}…, sealed as {seal.sha256[:12]}…")
-                    self._sound[name] = stamp
-                yield descriptor
-            finally:
-                os.close(descriptor)
+        with damage(self.files.folder), self._open.opened(name) as descriptor:
+            status = os.fstat(descriptor)
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+            if self._sound.get(name) != stamp:
+                path, seal = self.files.folder / name, self.manifest.files[name]
+                _check_length(path, status.st_size, seal.bytes)
+                found = _sha256(descriptor)
+                if found != seal.sha256:
+                    raise DamagedError(f"{path}: sha256 {found[:12]}…, sealed as {seal.sha256[:12]}…")
+                self._sound[name] = stamp
+            yield descriptor
 
 
 def _check_record(path: Path, head: np.void, record: bytes, thumbnail: bytes, attributes: bytes) -> None:
@@ -357,19 +374,6 @@ def _sha256(descriptor: int) -> str:
         digest.update(data)
         offset += len(data)
     return digest.hexdigest()
-
-
-def _pieces(path: str, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
-    """The (bytes, offset) pieces of a file, none of which reaches beyond its end."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        length = os.fstat(descriptor).st_size
-        for size, offset in wanted:  # altered sizes must not ask for more memory than there is
-            if offset + size > length:
-                raise DamagedError(f"{path}: expected {size} bytes at {offset}, found {length} in all")
-        return [_exactly(descriptor, size, offset) for size, offset in wanted]
-    finally:
-        os.close(descriptor)
 
 
 def _exactly(descriptor: int, size: int, offset: int) -> bytes:
