@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from indexer.cameras import Camera
 from indexer.keyvalue import KeyValueFile, Table
-from indexer.ledger import ClipDone, ClipFailed, Fingerprint, unpack_done
+from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, Fingerprint, unpack_done
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import Erasure, Sealed, SegmentEntry, Snapshot, pack_tallies, read_snapshot
 from reid.closing import Closing
@@ -234,8 +234,17 @@ class Catalogue(Closing):
             tables["files"].put(_path_key(path), {**asdict(fingerprint), "sha256": sha256})
             tables["failures"].delete(_path_key(path))
 
+    def record_waiting(self, clips: Iterable[ClipWaiting]) -> None:
+        """Note which clips a run is about to index; one that failed before stays a failed one."""
+        with self._file.write() as tables:
+            for clip in clips:
+                key = _path_key(Path(clip.path))
+                before = tables["failures"].get(key)
+                if before is None or not before["tries"]:
+                    tables["failures"].put(key, clip.pack())
+
     def drop_failure(self, path: str) -> None:
-        """Forget a failed clip: its file is no longer there."""
+        """Forget a failed or waiting clip: its file is no longer there."""
         with self._file.write() as tables:
             tables["failures"].delete(_path_key(Path(path)))
 

@@ -1,34 +1,54 @@
 """Which camera-time of an asked window was searched, and why the rest was not.
 
-Owns the reasons. A camera's time counts as searched only where an indexed clip covers it, its segments could
-be read and nothing of it was erased.
+Owns the reasons and their order of precedence. A moment of a camera's time has one reason only, the first of
+`_STATES` that holds, so that reasons add up to what was asked, camera by camera.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.ledger import ClipDone
-from indexer.snapshot import Erasure, Snapshot
+from indexer.camera_time import Bools, Ints, Pieces, Stretch
+from indexer.ledger import ClipFailed, ClipWaiting
+from indexer.snapshot import Snapshot
 
 NO_FOOTAGE = "no footage"
+"""No clip that the archive knows covers it."""
+NOT_INDEXED = "not yet indexed"
+"""A clip that `reid index` was told to index covers it, and its turn has not come: the run goes on or was
+stopped."""
 FAILED_CLIP = "failed clip"
+"""Only a clip that could not be indexed covers it. One whose length nobody can tell counts no time here."""
+QUARANTINED = "quarantined segment"
+"""Indexed, but `reid verify` found the segment damaged, and no search reads it."""
 DAMAGED_SEGMENT = "damaged segment"
+"""Indexed, but this search could not read the segment."""
 ERASED = "erased"
+"""There is footage of it, and that was erased on request."""
+EXPIRED = "expired"
+"""There was footage of it, and all of the district up to a later moment was erased (`reid erase --until`)."""
 NO_CAMERA = "no camera in district"
 UNKNOWN_CAMERA = "unknown camera"
 UNPLACED = "camera without a place"
 
+REASONS = (NO_FOOTAGE, NOT_INDEXED, FAILED_CLIP, QUARANTINED, DAMAGED_SEGMENT, ERASED, EXPIRED)
+"""Those with an amount of camera-time."""
+
+_SEARCHED = "searched"
+# What time has gone by rule is told before what somebody asked to erase: a request leaves no trace longer
+# than the footage would have. What one sound clip shows is searched, whatever befell others of that time.
+_STATES = (EXPIRED, ERASED, _SEARCHED, QUARANTINED, DAMAGED_SEGMENT, FAILED_CLIP, NOT_INDEXED)
+_FOOTAGE = [_STATES.index(state) for state in _STATES if state not in (EXPIRED, ERASED)]
+
 _MS_PER_HOUR = 3_600_000
 _NEVER = 1 << 62
 
-Interval = tuple[int, int]
-"""Start and end, milliseconds since 1970 UTC."""
+Key = tuple[str, str]
+"""District and camera id."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +58,66 @@ class Missing:
     Attributes:
         reason: one of this module's words.
         camera_hours: how much; None when nobody can know (a clip that does not open has no length).
-        where: "district/camera" (or the district, or the clip's path) it concerns.
+        where: "district/camera" (or the district, or the clip's path) it concerns; cameras with the most
+            missing time first.
+        unmeasured: clips among them of unknown time or length, which `camera_hours` leaves out.
     """
 
     reason: str
     camera_hours: float | None
     where: tuple[str, ...]
+    unmeasured: int = 0
+
+
+@dataclass(frozen=True)
+class CameraCoverage:
+    """What a search covered of one camera.
+
+    Attributes:
+        district: slug. camera: id.
+        asked_camera_hours: the window.
+        searched_camera_hours: the part that was searched.
+        missing: (reason, camera-hours) of the rest, the largest first.
+    """
+
+    district: str
+    camera: str
+    asked_camera_hours: float
+    searched_camera_hours: float
+    missing: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class CameraTimes:
+    """The coverage of each camera that was asked. For each, what was searched and what is missing for each
+    reason add up to the window.
+
+    Attributes:
+        keys: the cameras, sorted.
+        window_ms: length of the window.
+        searched_ms: (C,) int64.
+        missing_ms: (C, R) int64, by `REASONS`.
+    """
+
+    keys: tuple[Key, ...] = ()
+    window_ms: int = 0
+    searched_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    missing_ms: Ints = field(default_factory=lambda: np.zeros((0, len(REASONS)), np.int64))
+
+    def __iter__(self) -> Iterator[CameraCoverage]:
+        """In the order of the keys."""
+        return map(self._one, range(len(self.keys)))
+
+    def worst_first(self) -> list[CameraCoverage]:
+        """Those of which least was searched first."""
+        return [self._one(place) for place in np.argsort(self.searched_ms, kind="stable").tolist()]
+
+    def _one(self, place: int) -> CameraCoverage:
+        row = self.missing_ms[place]
+        largest = np.argsort(-row, kind="stable")
+        missing = tuple((REASONS[k], float(row[k]) / _MS_PER_HOUR) for k in largest.tolist() if row[k])
+        searched = float(self.searched_ms[place]) / _MS_PER_HOUR
+        return CameraCoverage(*self.keys[place], self.window_ms / _MS_PER_HOUR, searched, missing)
 
 
 @dataclass(frozen=True)
@@ -52,11 +126,12 @@ class Coverage:
 
     Attributes:
         since_ms, until_ms: the window, milliseconds since 1970 UTC; where the caller gave no bound it
-            is that of the indexed footage; the present when there is none.
+            is that of the known footage that has not expired; the present when there is none.
         cameras: how many cameras were asked.
         asked_camera_hours: cameras times window.
         searched_camera_hours: the part that indexed, readable clips cover.
-        missing: the rest, by reason.
+        missing: the rest, by reason: the largest first, then what has no known length.
+        by_camera: the same, camera by camera.
     """
 
     since_ms: int
@@ -65,6 +140,17 @@ class Coverage:
     asked_camera_hours: float
     searched_camera_hours: float
     missing: tuple[Missing, ...]
+    by_camera: CameraTimes = field(default_factory=CameraTimes)
+
+    @property
+    def searched_share(self) -> float:
+        """Searched part of the asked camera-time, 0..1; 0 when nothing was asked."""
+        return self.searched_camera_hours / self.asked_camera_hours if self.asked_camera_hours else 0.0
+
+    @property
+    def is_whole(self) -> bool:
+        """Was all that was asked searched, also what has no known length?"""
+        return self.asked_camera_hours > 0 and not self.missing
 
 
 class Footage:
@@ -77,34 +163,34 @@ class Footage:
 
     def __init__(self, snapshot: Snapshot, damaged: Collection[str] = ()) -> None:
         self._snapshot = snapshot
-        unreadable = {
-            clip for entry in snapshot.segments if entry.quarantined or entry.segment in damaged
-            for clip in entry.clips
-        }  # fmt: skip
-        clips: dict[tuple[str, str], list[ClipDone]] = defaultdict(list)
-        for clip in snapshot.clips:
-            clips[clip.district, clip.camera].append(clip)
-        self._keys = sorted(snapshot.cameras.keys() | clips.keys())
-        searched: list[list[Interval]] = []
-        readable: list[list[Interval]] = []
-        whole: list[list[Interval]] = []
-        for key in self._keys:
-            erased = _union(_erased_at(key, snapshot.erasures))
-            spans = _union(span for clip in clips[key] for span in clip.spans)
-            good = spans
-            if any(clip.sha256 in unreadable for clip in clips[key]):
-                good = _union(s for clip in clips[key] if clip.sha256 not in unreadable for s in clip.spans)
-            whole.append(spans)
-            readable.append(_without(spans, erased))
-            searched.append(_without(good, erased))
-        self._searched, self._readable, self._whole = _Spans(searched), _Spans(readable), _Spans(whole)
-        every = [[clip.start_ms for clip in clips[key]] for key in self._keys]
-        self._begin = np.array([min(each, default=_NEVER) for each in every])
-        self._end = np.array([max((clip.end_ms for clip in clips[key]), default=-1) for key in self._keys])
+        self._keys = sorted(snapshot.places | {(clip.district, clip.camera) for clip in snapshot.clips})
+        self._names = ["/".join(key) for key in self._keys]
+        number = {key: place for place, key in enumerate(self._keys)}
+        expiry = _expiries(snapshot)
+        stretches = [
+            *_indexed(snapshot, damaged, number),
+            *_not_indexed(snapshot.failures, FAILED_CLIP, number),
+            *_not_indexed(snapshot.waiting, NOT_INDEXED, number),
+        ]
+        ends = [(number[clip.district, clip.camera], clip.start_ms, clip.end_ms) for clip in snapshot.clips]
+        ends += [
+            (each.camera, each.start_ms, each.end_ms)
+            for each in stretches if _STATES[each.layer] in (FAILED_CLIP, NOT_INDEXED)
+        ]  # fmt: skip
+        self._clips = np.array(ends, np.int64).reshape(-1, 3)
+        self._expiry = np.array([expiry.get(district, 0) for district, _ in self._keys], np.int64)
+        stretches += [
+            Stretch(place, 0, until, _STATES.index(EXPIRED))
+            for place, until in enumerate(self._expiry.tolist()) if until
+        ]  # fmt: skip
+        stretches += _erased(snapshot, self._keys)
+        self._pieces = Pieces(stretches, len(_STATES), _states)
+        self._failures = _Unfinished(snapshot.failures, number)
+        self._waiting = _Unfinished(snapshot.waiting, number)
 
     def measure(
         self, districts: Collection[str], cameras: Collection[str], since_ms: int | None,
-        until_ms: int | None, now_ms: int, keys: Collection[tuple[str, str]] | None = None,
+        until_ms: int | None, now_ms: int, keys: Collection[Key] | None = None,
     ) -> Coverage:  # fmt: skip
         """The coverage of a window.
 
@@ -112,106 +198,165 @@ class Footage:
             districts: slugs asked.
             cameras: camera ids asked; empty: all of these districts.
             since_ms, until_ms: the window, milliseconds since 1970 UTC. With neither it is that of the
-                footage; `since_ms` alone asks until now, `until_ms` alone from where the footage begins.
+                known footage that has not expired; `since_ms` alone asks until now, `until_ms` alone from
+                where such footage begins.
             now_ms: the present, in the same unit.
             keys: (district, camera id) asked, if more than districts and ids decides.
         """
         if keys is None:
             keys = {key for key in self._keys if key[0] in districts and (not cameras or key[1] in cameras)}
         asked = np.array([key in keys for key in self._keys], bool)
-        begin = int(self._begin[asked].min(initial=_NEVER))
-        begin = now_ms if begin == _NEVER else begin
-        since = min(begin, now_ms if until_ms is None else until_ms) if since_ms is None else since_ms
-        last = int(self._end[asked].max(initial=-1))
-        end = (last if last >= 0 else since) if since_ms is None else now_ms
-        until = max(end, since) if until_ms is None else until_ms
+        since, until = self._window(asked, since_ms, until_ms, now_ms)
         window = max(until - since, 0)
-        searched, readable, whole = (
-            np.where(asked, spans.inside(since, until, len(self._keys)), 0)
-            for spans in (self._searched, self._readable, self._whole)
+        times = self._pieces.inside(since, until, len(self._keys), len(_STATES))
+        found = {state: times[:, place] for place, state in enumerate(_STATES)}
+        found[NO_FOOTAGE] = window - times.sum(axis=1)
+        missing = np.stack([found[reason] for reason in REASONS], axis=1)
+        rows = np.flatnonzero(asked)
+        by_camera = CameraTimes(
+            tuple(self._keys[row] for row in rows.tolist()), window, found[_SEARCHED][rows], missing[rows]
         )
-        amounts = (
-            (NO_FOOTAGE, np.where(asked, window - whole, 0)),
-            (DAMAGED_SEGMENT, readable - searched),
-            (ERASED, whole - readable),
+        failed, waiting = (
+            clips.within(asked, districts, cameras, since, until, until_ms)
+            for clips in (self._failures, self._waiting)
         )
-        missing = [
-            Missing(
-                reason, float(amount.sum()) / _MS_PER_HOUR,
-                tuple("/".join(self._keys[k]) for k in np.flatnonzero(amount)),
-            )
-            for reason, amount in amounts
-            if amount.any()
-        ]  # fmt: skip
-        missing += _unmeasurable(self._snapshot, districts, cameras, until_ms)
-        count = int(asked.sum())
         return Coverage(
-            since, until, count, count * window / _MS_PER_HOUR, float(searched.sum()) / _MS_PER_HOUR,
-            tuple(missing),
+            since, until, len(rows), len(rows) * window / _MS_PER_HOUR,
+            float(by_camera.searched_ms.sum()) / _MS_PER_HOUR,
+            (
+                *self._measured(rows, missing, failed, waiting),
+                *_unmeasurable(self._snapshot, districts, cameras),
+            ),
+            by_camera,
         )  # fmt: skip
 
+    def _window(
+        self, asked: Bools, since_ms: int | None, until_ms: int | None, now_ms: int
+    ) -> tuple[int, int]:
+        camera, start, end = self._clips[asked[self._clips[:, 0]]].T
+        kept = np.maximum(start, self._expiry[camera])
+        there = (end > self._expiry[camera]) & (kept < (_NEVER if until_ms is None else until_ms))
+        if there.any():  # else all of it has expired, and that is what must be told
+            start, end = kept[there], end[there]
+        begin = int(start.min(initial=_NEVER))
+        begin = now_ms if begin == _NEVER else begin
+        since = min(begin, now_ms if until_ms is None else until_ms) if since_ms is None else since_ms
+        last = int(end.max(initial=-1))
+        close = (last if last >= 0 else since) if since_ms is None else now_ms
+        return since, max(close, since) if until_ms is None else until_ms
 
-class _Spans:
-    """The disjoint spans of many cameras in three arrays."""
+    def _measured(
+        self, rows: NDArray[np.int64], missing: Ints, failed: _Found, waiting: _Found
+    ) -> Iterator[Missing]:
+        """By reason, the largest first."""
+        amounts = missing[rows].sum(axis=0)
+        for place in np.argsort(-amounts, kind="stable").tolist():
+            reason, amount = REASONS[place], int(amounts[place])
+            clips = {FAILED_CLIP: failed, NOT_INDEXED: waiting}.get(reason, _NONE)
+            if not amount and not clips.unmeasured:
+                continue
+            most = rows[np.argsort(-missing[rows, place], kind="stable")]
+            names = [self._names[row] for row in most.tolist() if missing[row, place]]
+            if reason == FAILED_CLIP:  # the file is what somebody must look at
+                names = [name for name, row in failed.measured if missing[row, place]]
+            hours = amount / _MS_PER_HOUR if amount else None
+            yield Missing(reason, hours, (*names, *clips.unmeasured), len(clips.unmeasured))
 
-    def __init__(self, spans: Sequence[Sequence[Interval]]) -> None:
-        flat = np.array([span for each in spans for span in each], np.int64).reshape(-1, 2)
-        self._start, self._end = flat[:, 0], flat[:, 1]
-        self._camera = np.repeat(np.arange(len(spans)), [len(each) for each in spans])
 
-    def inside(self, since: int, until: int, cameras: int) -> NDArray[np.float64]:
-        """(cameras,) milliseconds of each camera's spans inside the window."""
-        lengths = np.minimum(self._end, until) - np.maximum(self._start, since)
-        return np.bincount(self._camera, np.maximum(lengths, 0), cameras).astype(np.float64)
+@dataclass(frozen=True)
+class _Found:
+    """Clips inside a window: paths of those with a length, with their camera's number, and of the others."""
+
+    measured: tuple[tuple[str, int], ...] = ()
+    unmeasured: tuple[str, ...] = ()
 
 
-def _unmeasurable(
-    snapshot: Snapshot, districts: Collection[str], cameras: Collection[str], until_ms: int | None
-) -> list[Missing]:
-    """What is missing without a known length."""
-    failed = tuple(
-        clip.path
-        for clip in snapshot.failures
-        if (clip.district is None or clip.district in districts)
-        and (clip.camera is None or not cameras or clip.camera in cameras)
-        and (clip.start_ms is None or until_ms is None or clip.start_ms < until_ms)
-    )
-    known = {camera for district, camera in snapshot.cameras if district in districts}
-    silent = tuple(sorted(set(districts) - {district for district, _ in snapshot.cameras}))
+_NONE = _Found()
+
+
+class _Unfinished:
+    """Clips that are known and not indexed."""
+
+    def __init__(
+        self, clips: Sequence[ClipFailed] | Sequence[ClipWaiting], number: Mapping[Key, int]
+    ) -> None:
+        self._clips = clips
+        places = [number.get((clip.district or "", clip.camera or ""), -1) for clip in clips]
+        self._camera = np.array(places, np.int64)
+        self._start = np.array([-1 if each.start_ms is None else each.start_ms for each in clips], np.int64)
+        self._end = np.array([each.end_ms if each.is_measured else _NEVER for each in clips], np.int64)
+
+    def within(
+        self, asked: Bools, districts: Collection[str], cameras: Collection[str], since: int, until: int,
+        until_ms: int | None,
+    ) -> _Found:  # fmt: skip
+        """Those of the asked cameras and this window, and those of which nobody knows that they are not."""
+        late = _NEVER if until_ms is None else until_ms
+        maybe = np.where(self._end < _NEVER, (self._end > since) & (self._start < until), self._start < late)
+        maybe &= np.where(self._camera >= 0, asked[self._camera] if len(asked) else False, True)
+        measured: list[tuple[str, int]] = []
+        unmeasured: list[str] = []
+        for place in np.flatnonzero(maybe).tolist():
+            clip, camera = self._clips[place], int(self._camera[place])
+            if clip.is_measured:
+                measured.append((clip.path, camera))
+            elif camera >= 0 or (
+                (clip.district is None or clip.district in districts)
+                and (clip.camera is None or not cameras or clip.camera in cameras)
+            ):
+                unmeasured.append(clip.path)
+        return _Found(tuple(measured), tuple(unmeasured))
+
+
+def _states(covered: Bools) -> NDArray[np.int64]:
+    """(N,) the state of pieces that these layers cover, (L, N); -1 where there is no footage."""
+    known = covered[_FOOTAGE].any(axis=0)
+    return np.where(known, covered.argmax(axis=0), -1)  # the first that covers it
+
+
+def _indexed(snapshot: Snapshot, damaged: Collection[str], number: Mapping[Key, int]) -> Iterator[Stretch]:
+    quarantined = {clip for entry in snapshot.segments if entry.quarantined for clip in entry.clips}
+    unread = {clip for entry in snapshot.segments if entry.segment in damaged for clip in entry.clips}
+    searched, held, bad = (_STATES.index(each) for each in (_SEARCHED, QUARANTINED, DAMAGED_SEGMENT))
+    for clip in snapshot.clips:
+        layer = held if clip.sha256 in quarantined else bad if clip.sha256 in unread else searched
+        camera = number[clip.district, clip.camera]
+        for start, end in clip.spans:
+            yield Stretch(camera, start, end, layer)
+
+
+def _not_indexed(
+    clips: Iterable[ClipFailed | ClipWaiting], state: str, number: Mapping[Key, int]
+) -> Iterator[Stretch]:
+    for clip in clips:
+        if clip.is_measured and clip.start_ms is not None and clip.end_ms is not None:
+            camera = number[clip.district or "", clip.camera or ""]
+            yield Stretch(camera, clip.start_ms, clip.end_ms, _STATES.index(state))
+
+
+def _expiries(snapshot: Snapshot) -> dict[str, int]:
+    """The moment up to which everything has expired, by district."""
+    found: dict[str, int] = {}
+    for each in snapshot.erasures:
+        if each.is_expiry:
+            found[each.district] = max(found.get(each.district, 0), each.until_ms)
+    return found
+
+
+def _erased(snapshot: Snapshot, keys: Sequence[Key]) -> Iterator[Stretch]:
+    asked = [each for each in snapshot.erasures if each.tracklet is None and not each.is_expiry]
+    for place, (district, camera) in enumerate(keys):
+        for each in asked:
+            if each.district == district and (not each.cameras or camera in each.cameras):
+                yield Stretch(place, each.since_ms, each.until_ms, _STATES.index(ERASED))
+
+
+def _unmeasurable(snapshot: Snapshot, districts: Collection[str], cameras: Collection[str]) -> list[Missing]:
+    """Places that were asked for and that the archive does not know."""
+    known = {camera for district, camera in snapshot.places if district in districts}
+    silent = tuple(sorted(set(districts) - {district for district, _ in snapshot.places}))
     strange = tuple(sorted(set(cameras) - known))
-    rows = ((FAILED_CLIP, failed), (NO_CAMERA, silent), (UNKNOWN_CAMERA, strange))
-    return [Missing(reason, None, where) for reason, where in rows if where]
-
-
-def _erased_at(key: tuple[str, str], erasures: Iterable[Erasure]) -> list[Interval]:
-    district, camera = key
     return [
-        (each.since_ms, each.until_ms)
-        for each in erasures
-        if each.tracklet is None and each.district == district
-        and (not each.cameras or camera in each.cameras)
+        Missing(reason, None, where)
+        for reason, where in ((NO_CAMERA, silent), (UNKNOWN_CAMERA, strange)) if where
     ]  # fmt: skip
-
-
-def _union(spans: Iterable[Interval]) -> list[Interval]:
-    """Overlapping spans merged."""
-    merged: list[Interval] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        elif end > start:
-            merged.append((start, end))
-    return merged
-
-
-def _without(spans: Sequence[Interval], holes: Sequence[Interval]) -> list[Interval]:
-    """Disjoint spans less the holes."""
-    left = list(spans)
-    for low, high in holes:
-        left = [
-            piece
-            for start, end in left
-            for piece in ((start, min(end, low)), (max(start, high), end))
-            if piece[1] > piece[0]
-        ]
-    return left

@@ -11,6 +11,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 from indexer.cameras import Camera
 from indexer.catalogue import Catalogue, writer_lock
 from indexer.clips import ClipRequest, StartSource
-from indexer.ledger import ClipDone, ClipFailed, Fingerprint, clip_sha256
+from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, Fingerprint, clip_sha256
 from indexer.pipeline import ClipContent, Pipeline
 from indexer.rewriting import open_entry, remove_folders, remove_leftovers, rewrite
 from indexer.shard.files import ArchiveFiles
@@ -104,7 +105,7 @@ class _Run:
     """The state of one run.
 
     `snapshot` is of its beginning, or of the last time segments were replaced; `sound` says of segments, by
-    seal, whether they could be read.
+    seal, whether they could be read; `waiting` is what is new to the archive.
     """
 
     archive: ArchiveFiles
@@ -115,6 +116,7 @@ class _Run:
     now: Callable[[], datetime]
     replace: bool
     sound: dict[str, bool] = field(default_factory=dict)
+    waiting: dict[Path, ClipWaiting] = field(default_factory=dict)
     done: list[ClipDone] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     failed: list[ClipFailed] = field(default_factory=list)
@@ -150,10 +152,12 @@ def index_clips(
         catalogue.check_embedder(pipeline.embedder.spec.sha256, pipeline.embedder.spec.name)
         snapshot = catalogue.snapshot()
         remove_leftovers(archive, snapshot)
-        for failure in snapshot.failures:
-            if not os.path.lexists(failure.path):
-                catalogue.drop_failure(failure.path)
+        unfinished = [*(each.path for each in snapshot.failures), *(each.path for each in snapshot.waiting)]
+        for path in unfinished:
+            if not os.path.lexists(path):
+                catalogue.drop_failure(path)
         run = _Run(archive, catalogue, pipeline, snapshot, dict(snapshot.cameras), now, replace)
+        _announce(run, requests)
         for number, request in enumerate(requests, start=1):
             shown.clip_started(request.path, number, len(requests))
             try:
@@ -163,6 +167,32 @@ def index_clips(
     return IndexReport(
         tuple(run.done), tuple(run.skipped), tuple(run.failed), tuple(run.warnings), time.monotonic() - begun
     )
+
+
+def _announce(run: _Run, requests: Sequence[ClipRequest]) -> None:
+    """Record what this run is about to index, so that searches tell it as not yet indexed until it is."""
+    for request in requests:
+        try:
+            fingerprint = Fingerprint.of(request.path)
+        except FootageError:
+            continue
+        sha256 = run.catalogue.known_sha256(request.path, fingerprint)
+        if sha256 is None or run.catalogue.clip(sha256) is None:
+            run.waiting[request.path] = _outlined(run, request)
+    run.catalogue.record_waiting(run.waiting.values())
+
+
+def _outlined(run: _Run, request: ClipRequest) -> ClipWaiting:
+    """What a clip covers by its name and its header; unknown where they do not say, or cannot be right."""
+    container_start, duration_s = None, None
+    with suppress(FootageError), open_clip(request.path) as clip:
+        container_start, duration_s = clip.container_start, clip.duration_s
+    start = _known_start(run, request, container_start)
+    if start is not None and start > run.now() + _CLOCK_TOLERANCE:
+        start = None
+    start_ms = None if start is None else milliseconds(start)
+    end_ms = None if start_ms is None or duration_s is None else start_ms + round(duration_s * 1000)
+    return ClipWaiting(str(request.path), request.district, request.camera, start_ms, end_ms)
 
 
 def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
@@ -290,9 +320,9 @@ def _record(
         run.snapshot = run.catalogue.snapshot()
 
 
-def _known_start(run: _Run, request: ClipRequest) -> datetime | None:
-    """The true start as far as it is known without opening the clip."""
-    named = clip_start(request.path, None)
+def _known_start(run: _Run, request: ClipRequest, container_start: datetime | None = None) -> datetime | None:
+    """The true start as far as it is known without decoding the clip."""
+    named = clip_start(request.path, container_start)
     shown = request.start or (named[0] if named else None)
     camera = run.cameras.get((request.district or "", request.camera or ""))
     return shown if shown is None or camera is None else camera.true_time(shown)
@@ -378,11 +408,13 @@ def _record_failure(run: _Run, request: ClipRequest, error: FootageError) -> Non
     if gone and run.catalogue.done_under(request.path):
         run.skipped.append((str(request.path), "indexed before; the file is gone"))
         return
-    start = _known_start(run, request)
+    outline = run.waiting.get(request.path) or _outlined(run, request)
     failed = ClipFailed(
-        str(request.path), request.district, request.camera,
-        None if start is None else milliseconds(start), error.reason, str(error),
+        outline.path, outline.district, outline.camera, outline.start_ms, error.reason, str(error),
+        end_ms=outline.end_ms,
     )  # fmt: skip
-    if not gone:  # what is not there is no footage that failed
+    if gone:  # what is not there is no footage that failed
+        run.catalogue.drop_failure(failed.path)
+    else:
         run.catalogue.record_failure(failed)
     run.failed.append(failed)

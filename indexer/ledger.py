@@ -117,6 +117,7 @@ class ClipFailed:
         reason: a short stable word.
         message: for people.
         tries: how often it was tried.
+        end_ms: where it ends by the length that the file states, None if it states none.
     """
 
     path: str
@@ -126,18 +127,49 @@ class ClipFailed:
     reason: str
     message: str
     tries: int = 1
+    end_ms: int | None = None
 
     def pack(self) -> dict[str, Any]:
         """Plain values for the table."""
         return asdict(self)
 
+    @property
+    def is_measured(self) -> bool:
+        """Is it known which time of which camera it covers?"""
+        return None not in (self.district, self.camera, self.start_ms, self.end_ms)
 
-def unpack_failed(value: Mapping[str, Any]) -> ClipFailed:
-    """The row packed by `ClipFailed.pack`.
+
+@dataclass(frozen=True)
+class ClipWaiting:
+    """A clip that a run was told to index and has not come to; keyed by path as a failed one.
+
+    Attributes: as of `ClipFailed`.
+    """
+
+    path: str
+    district: str | None
+    camera: str | None
+    start_ms: int | None
+    end_ms: int | None
+
+    def pack(self) -> dict[str, Any]:
+        """Plain values for the table; it was tried 0 times."""
+        return {**asdict(self), "tries": 0}
+
+    @property
+    def is_measured(self) -> bool:
+        """Is it known which time of which camera it covers?"""
+        return None not in (self.district, self.camera, self.start_ms, self.end_ms)
+
+
+def unpack_unfinished(value: Mapping[str, Any]) -> ClipFailed | ClipWaiting:
+    """The row packed by `ClipFailed.pack` or `ClipWaiting.pack`.
 
     Raises:
-        TypeError, ValueError: no such row.
+        TypeError, KeyError, ValueError: no such row.
     """
+    if value["tries"] == 0:
+        return checked_row(ClipWaiting(**{name: each for name, each in value.items() if name != "tries"}))
     return checked_row(ClipFailed(**value))
 
 

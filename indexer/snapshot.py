@@ -15,7 +15,7 @@ import numpy as np
 
 from indexer.cameras import Camera
 from indexer.keyvalue import Table
-from indexer.ledger import ClipDone, ClipFailed, checked_row, unpack_done, unpack_failed
+from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, checked_row, unpack_done, unpack_unfinished
 from indexer.shard.manifest import Manifest
 from reid.camera_means import CameraMeans, Tally
 
@@ -95,6 +95,13 @@ class Erasure:
     removed: tuple[str, ...]
     replaced: tuple[str, ...]
 
+    @property
+    def is_expiry(self) -> bool:
+        """Did everything of the district up to a moment go, as retention asks? What a person asks to have
+        erased has a beginning.
+        """
+        return self.tracklet is None and not self.cameras and self.since_ms == 0
+
     def covers(self, camera: str, tracklet: str, start_ms: int, end_ms: int) -> bool:
         """Is this tracklet of the district among what was erased?"""
         if self.tracklet is not None:
@@ -117,6 +124,7 @@ class Snapshot:
         segments: sealed segments, oldest first.
         tallies: by (district, camera id), the different people whose vectors make the camera's mean.
         erasures: what was erased, oldest first.
+        waiting: clips that a run was told to index and has not come to.
     """
 
     version: int
@@ -128,6 +136,15 @@ class Snapshot:
     segments: tuple[SegmentEntry, ...]
     tallies: Mapping[tuple[str, str], Tally]
     erasures: tuple[Erasure, ...]
+    waiting: tuple[ClipWaiting, ...] = ()
+
+    @cached_property
+    def places(self) -> frozenset[tuple[str, str]]:
+        """(district, camera id) of the cameras, and of those whose only footage is not indexed."""
+        unfinished: tuple[ClipFailed | ClipWaiting, ...] = (*self.failures, *self.waiting)
+        return frozenset(self.cameras) | {
+            (each.district or "", each.camera or "") for each in unfinished if each.is_measured
+        }
 
     def camera_means(self, dimension: int) -> CameraMeans:
         """Each camera's mean vector, for vectors of this dimension."""
@@ -151,6 +168,7 @@ def read_snapshot(tables: Mapping[str, Table], version: int) -> Snapshot:
     """
     cameras = [checked_row(Camera(**value)) for value in tables["cameras"].values()]
     clips = [unpack_done(value) for value in tables["clips"].values()]
+    unfinished = [unpack_unfinished(value) for value in tables["failures"].values()]
     segments = [checked_row(_unpack_entry(value)) for value in tables["segments"].values()]
     tallies: dict[tuple[str, str], Tally] = {}
     for value in tables["tallies"].values():
@@ -162,10 +180,11 @@ def read_snapshot(tables: Mapping[str, Table], version: int) -> Snapshot:
         codebook=tables["meta"].get("codebook"),
         cameras={(camera.district, camera.id): camera for camera in cameras},
         clips=tuple(sorted(clips, key=lambda clip: (clip.start_ms, clip.sha256))),
-        failures=tuple(unpack_failed(value) for value in tables["failures"].values()),
+        failures=tuple(each for each in unfinished if isinstance(each, ClipFailed)),
         segments=tuple(sorted(segments, key=lambda entry: (entry.start_ms, entry.segment))),
         tallies=tallies,
         erasures=tuple(_unpack_erasure(value) for value in tables["erasures"].values()),
+        waiting=tuple(each for each in unfinished if isinstance(each, ClipWaiting)),
     )
 
 

@@ -125,12 +125,13 @@ class Filters:
     def within(self, snapshot: Snapshot) -> Scope:
         """These filters applied to an archive's cameras."""
         asked = {
-            key for key in snapshot.cameras
+            key for key in snapshot.places
             if key[0] in self.districts and (not self.cameras or key[1] in self.cameras)
         }  # fmt: skip
         if self.near is None:
             return Scope(self, frozenset(asked), ())
-        inside = {key: self.near.holds(snapshot.cameras[key]) for key in asked}
+        known = snapshot.cameras
+        inside = {key: self.near.holds(known[key]) if key in known else None for key in asked}
         return Scope(
             self, frozenset(key for key in asked if inside[key]),
             tuple(sorted(key for key in asked if inside[key] is None)),

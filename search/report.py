@@ -242,7 +242,7 @@ def to_html(result: SearchResult, districts: Districts) -> str:
     return environment.get_template("report.html.j2").render(
         result=result,
         coverage=result.coverage,
-        share=searched_share(result.coverage),
+        share=result.coverage.searched_share,
         notes=filter_notes(result.request.filters),
         seen_notes=notes_of(result.request.last_seen, result.coverage.until_ms),
         apart=apart,

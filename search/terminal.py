@@ -9,7 +9,7 @@ from indexer.coverage import Coverage
 from indexer.districts import Districts
 from search.last_seen import apart, notes_of
 from search.planner import Plan
-from search.report import camera_time, chance, duration, filter_notes, local_time, percent, searched_share
+from search.report import camera_time, chance, duration, filter_notes, local_time, percent
 from search.sightings import SearchResult
 
 _SHOWN_PLACES = 4
@@ -107,7 +107,7 @@ def print_coverage(console: Console, coverage: Coverage) -> None:
     asked, searched = camera_time(coverage.asked_camera_hours), camera_time(coverage.searched_camera_hours)
     window = f"{local_time(coverage.since_ms)} to {local_time(coverage.until_ms)}"
     console.print(
-        f"Searched {searched} of {asked} of camera time ({percent(searched_share(coverage))}):"
+        f"Searched {searched} of {asked} of camera time ({percent(coverage.searched_share)}):"
         f" {counted(coverage.cameras, 'camera')}, {window}.",
         style="bold",
         highlight=False,

@@ -19,7 +19,7 @@ from indexer import compaction
 from indexer.clips import ClipRequest
 from indexer.codes import Codebook
 from indexer.compaction import compact
-from indexer.coverage import DAMAGED_SEGMENT, Footage
+from indexer.coverage import QUARANTINED, Footage
 from indexer.rewriting import open_entry
 from indexer.shard.files import ArchiveFiles
 from indexer.verification import verify
@@ -59,7 +59,7 @@ def days(archive: ArchiveFiles) -> list[tuple[str, str]]:
 
 def damaged_hours(archive: ArchiveFiles) -> float:
     coverage = Footage(snapshot(archive)).measure(BOTH, (), at(0), at(48), at(48))
-    return sum(gap.camera_hours or 0.0 for gap in coverage.missing if gap.reason == DAMAGED_SEGMENT)
+    return sum(gap.camera_hours or 0.0 for gap in coverage.missing if gap.reason == QUARANTINED)
 
 
 def test_the_same_content_in_one_segment_a_day(archive: ArchiveFiles) -> None:

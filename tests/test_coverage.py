@@ -1,11 +1,27 @@
 """Coverage against a brute-force oracle that walks the window second by second."""
 
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from indexer.cameras import Camera
-from indexer.coverage import DAMAGED_SEGMENT, ERASED, NO_FOOTAGE, Footage
-from indexer.ledger import ClipDone, ClipFailed
+from indexer.coverage import (
+    DAMAGED_SEGMENT,
+    ERASED,
+    EXPIRED,
+    FAILED_CLIP,
+    NO_FOOTAGE,
+    NOT_INDEXED,
+    QUARANTINED,
+    REASONS,
+    CameraCoverage,
+    Coverage,
+    Footage,
+)
+from indexer.ledger import ClipDone, ClipFailed, ClipWaiting
 from indexer.pipeline import spans_between_gaps
 from indexer.snapshot import Erasure, SegmentEntry, Snapshot
 
@@ -31,10 +47,11 @@ def segment(name: str, *clips: ClipDone) -> SegmentEntry:
 def archive(
     cameras: str, *clips: ClipDone, failures: tuple[ClipFailed, ...] = (),
     segments: tuple[SegmentEntry, ...] = (), erasures: tuple[Erasure, ...] = (),
+    waiting: tuple[ClipWaiting, ...] = (),
 ) -> Snapshot:  # fmt: skip
     known = {("songpa", name): Camera(name, "", "songpa") for name in cameras}
     ordered = tuple(sorted(clips, key=lambda c: c.start_ms))
-    return Snapshot(1, "e", None, known, ordered, failures, segments, {}, erasures)
+    return Snapshot(1, "e", None, known, ordered, failures, segments, {}, erasures, waiting)
 
 
 def erased(since: int, until: int, *cameras: str) -> Erasure:
@@ -47,6 +64,7 @@ def measured(snapshot: Snapshot, since: int | None, until: int | None, **more: o
     found = Footage(snapshot, **more).measure(  # type: ignore[arg-type]
         ["songpa"], (), since and since * 1000, until and until * 1000, NOW_MS
     )
+    adds_up(found)
     seconds = {gap.reason: gap.camera_hours * 3600 for gap in found.missing if gap.camera_hours is not None}
     return {
         "asked": found.asked_camera_hours * 3600,
@@ -106,52 +124,206 @@ def test_a_damaged_segment_is_not_searched_time() -> None:
     assert found == {"asked": 90, "searched": 40, DAMAGED_SEGMENT: 50}
 
 
+def failed(path: str, camera: str | None, start: int | None, end: int | None, **more: Any) -> ClipFailed:
+    """Of songpa, in seconds."""
+    begin, close = (None if each is None else each * 1000 for each in (start, end))
+    return ClipFailed(path, more.get("district", "songpa"), camera, begin, "no_frames", "", end_ms=close)
+
+
+def waiting(path: str, camera: str | None, start: int | None, end: int | None) -> ClipWaiting:
+    """Of songpa, in seconds."""
+    begin, close = (None if each is None else each * 1000 for each in (start, end))
+    return ClipWaiting(path, "songpa", camera, begin, close)
+
+
 def test_failed_clips_of_other_places_and_times_are_not_listed() -> None:
-    failures = tuple(
-        ClipFailed(path, district, camera, start, "empty", "")
-        for path, district, camera, start in [
-            ("here", "songpa", "A", 20_000), ("unknown start", "songpa", "A", None),
-            ("unknown place", None, None, None), ("elsewhere", "nowon", "N", 20_000),
-            ("later", "songpa", "A", 90_000),
-        ]
+    failures = (
+        failed("here", "A", 20, None), failed("unknown start", "A", None, None),
+        failed("unknown place", None, None, None, district=None), failed("later", "A", 90, None),
+        failed("elsewhere", "N", 20, None, district="nowon"),
+        failed("here, its length known", "A", 50, 80), failed("later, its length known", "A", 65, 80),
+        failed("what a sound clip shows too", "B", 30, 50),
     )  # fmt: skip
-    snapshot = archive("A", clip("A", (0, 60)), failures=failures)
+    snapshot = archive("AB", clip("A", (0, 55)), clip("B", (0, 60)), failures=failures)
+    [gap] = Footage(snapshot).measure(["songpa"], (), 10_000, 60_000, NOW_MS).missing
+    assert gap.where == ("here, its length known", "here", "unknown start", "unknown place")
+    assert (gap.reason, gap.unmeasured) == (FAILED_CLIP, 3)
+    assert gap.camera_hours == pytest.approx(5 / 3600)
+
+
+def test_a_clip_without_a_length_counts_no_time() -> None:
+    snapshot = archive("A", failures=(failed("f", "A", 20, None),), waiting=(waiting("w", "A", 20, None),))
     coverage = Footage(snapshot).measure(["songpa"], (), 10_000, 60_000, NOW_MS)
-    assert [gap.where for gap in coverage.missing] == [("here", "unknown start", "unknown place")]
+    told = {gap.reason: (gap.camera_hours, gap.where, gap.unmeasured) for gap in coverage.missing}
+    assert told == {
+        NO_FOOTAGE: (50 / 3600, ("songpa/A",), 0), FAILED_CLIP: (None, ("f",), 1),
+        NOT_INDEXED: (None, ("w",), 1),
+    }  # fmt: skip
+    assert not coverage.is_whole
+
+
+def test_a_camera_known_only_by_what_waits_is_asked() -> None:
+    snapshot = archive("A", clip("A", (0, 60)), waiting=(waiting("w", "B", 30, 60),))
+    found = measured(snapshot, None, None)
+    assert found == {"asked": 120, "searched": 60, NOT_INDEXED: 30, NO_FOOTAGE: 30}
+
+
+def test_the_window_of_the_footage_holds_what_waits_and_not_what_expired() -> None:
+    old, new = clip("A", (0, 60)), clip("A", (90, 120))
+    expiry = Erasure("songpa", (), 0, 80_000, None, NOW_MS, 1, 1, (), ())
+    snapshot = archive("A", old, new, erasures=(expiry,), waiting=(waiting("w", "A", 120, 150),))
+    assert measured(snapshot, None, None) == {"asked": 60, "searched": 30, NOT_INDEXED: 30}
+    assert measured(snapshot, None, 100) == {"asked": 10, "searched": 10}
+    # who asks for what has expired is told so
+    assert measured(snapshot, None, 70) == {
+        "asked": 70, "searched": 0, EXPIRED: 60, NO_FOOTAGE: 10,
+    }  # fmt: skip
+    assert measured(archive("A", old, erasures=(expiry,)), None, None) == {
+        "asked": 60, "searched": 0, EXPIRED: 60,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("erasure", "is_expiry"),
+    [
+        (Erasure("songpa", (), 0, 80_000, None, 1, 1, 1, (), ()), True),
+        (Erasure("songpa", (), 10_000, 80_000, None, 1, 1, 1, (), ()), False),
+        (Erasure("songpa", ("A",), 0, 80_000, None, 1, 1, 1, (), ()), False),
+        (Erasure("songpa", ("A",), 0, 80_000, "ab12", 1, 1, 1, (), ()), False),
+    ],
+)
+def test_what_is_an_expiry(erasure: Erasure, is_expiry: bool) -> None:
+    assert erasure.is_expiry == is_expiry
+
+
+def test_of_overlapping_reasons_the_first_counts() -> None:
+    """All reasons at once, one taken away after the other."""
+    one, other = clip("A", (0, 50)), clip("A", (0, 51))
+    expiry = Erasure("songpa", (), 0, 50_000, None, NOW_MS, 1, 1, (), ())
+    shut = replace(segment("shut", one), quarantined="altered")
+    layers: list[tuple[str, dict[str, Any]]] = [
+        (EXPIRED, {"erasures": (expiry, erased(10, 50))}),
+        (ERASED, {"erasures": (erased(10, 50),)}),
+        (QUARANTINED, {}),
+        (DAMAGED_SEGMENT, {"clips": (other,)}),
+        (FAILED_CLIP, {"clips": ()}),
+        (NOT_INDEXED, {"clips": (), "failures": ()}),
+        (NO_FOOTAGE, {"clips": (), "failures": (), "waiting": ()}),
+    ]
+    for reason, less in layers:
+        held: dict[str, Any] = {
+            "clips": (one, other), "failures": (failed("f", "A", 0, 50),),
+            "waiting": (waiting("w", "A", 0, 50),), "segments": (shut, segment("bad", other)), **less,
+        }  # fmt: skip
+        clips = held.pop("clips")
+        found = measured(archive("A", *clips, **held), 10, 40, damaged=["bad"])
+        assert found == {"asked": 30, "searched": 0, reason: 30}
+    found = measured(archive("A", clip("A", (0, 60)), one, segments=(shut,)), 10, 40)
+    assert found == {"asked": 30, "searched": 30}
 
 
 def test_random_archives_against_a_walk_through_the_seconds() -> None:
     random = np.random.default_rng(5)
-    for _ in range(60):
+
+    def stretch() -> tuple[int, int]:
+        low, high = sorted(int(edge) for edge in random.choice(200, 2, replace=False))
+        return low, high
+
+    for _ in range(120):
         held: dict[str, list[ClipDone]] = {f"s{number}": [] for number in range(4)}
-        for _ in range(int(random.integers(1, 8))):
-            edges = sorted(int(edge) for edge in random.choice(300, 4, replace=False))
-            spans = ((edges[0], edges[1]), (edges[2], edges[3]))
+        for _ in range(int(random.integers(0, 8))):
+            (a, b), (c, d) = sorted((stretch(), stretch()))
+            spans = ((a, b), (c, d)) if b < c else ((a, b),)
             held[f"s{random.integers(4)}"].append(clip("AB"[int(random.integers(2))], *spans))
         clips = [c for each in held.values() for c in each]
-        bad = {c.sha256 for c in held["s0"]}
-        low, high = sorted(int(edge) for edge in random.choice(300, 2, replace=False))
-        gone = erased(low, high, *("A", "B")[: int(random.integers(3))])
-        since, until = sorted(int(edge) for edge in random.choice(300, 2, replace=False))
-        segments = tuple(segment(name, *each) for name, each in held.items())
-        found = measured(
-            archive("AB", *clips, segments=segments, erasures=(gone,)), since, until, damaged=["s0"]
-        )
-        counts = dict.fromkeys(("searched", DAMAGED_SEGMENT, ERASED, NO_FOOTAGE), 0)
-        for camera in "AB":
-            for second in range(since, until):
-                covering = [
-                    c for c in clips if c.camera == camera and any(a <= second * 1000 < b for a, b in c.spans)
-                ]
-                if not covering:
+        low, high = stretch()
+        gone = erased(max(low, 1), high + 1, *("A", "B")[: int(random.integers(3))])
+        until = int(random.integers(0, 60))
+        expiry = Erasure("songpa", (), 0, until * 1000, None, NOW_MS, 1, 1, (), ())
+        failures = tuple(failed(f"f{k}", "AB"[k % 2], *stretch()) for k in range(int(random.integers(3))))
+        later = tuple(waiting(f"w{k}", "ABC"[k], *stretch()) for k in range(int(random.integers(4))))
+        segments = [segment(name, *each) for name, each in held.items()]
+        segments[1] = replace(segments[1], quarantined="altered")
+        since, end = stretch()
+        snapshot = archive(
+            "ABC", *clips, segments=tuple(segments), erasures=(gone, expiry)[: int(random.integers(3))],
+            failures=failures, waiting=later,
+        )  # fmt: skip
+        expired_until = max((e.until_ms // 1000 for e in snapshot.erasures if e.is_expiry), default=0)
+        damaged = {c.sha256 for c in held["s0"]}
+        shut = {c.sha256 for c in held["s1"]}
+        expected: dict[str, Counter[str]] = {}
+        for camera in "ABC":
+            counts = expected[f"songpa/{camera}"] = Counter()
+            for second in range(since, end):
+                at = second * 1000
+                covering = {
+                    c.sha256 for c in clips if c.camera == camera and any(a <= at < b for a, b in c.spans)
+                }
+                has_failed, waits = (
+                    any(e.camera == camera and e.start_ms <= at < e.end_ms for e in each)  # type: ignore[operator]
+                    for each in (failures, later)
+                )
+                is_erased = (
+                    gone in snapshot.erasures
+                    and gone.since_ms <= at < gone.until_ms
+                    and (not gone.cameras or camera in gone.cameras)
+                )
+                if not (covering or has_failed or waits):
                     counts[NO_FOOTAGE] += 1
-                elif low <= second < high and (not gone.cameras or camera in gone.cameras):
+                elif second < expired_until:
+                    counts[EXPIRED] += 1
+                elif is_erased:
                     counts[ERASED] += 1
-                elif all(c.sha256 in bad for c in covering):
+                elif covering - damaged - shut:
+                    counts["searched"] += 1
+                elif covering & shut:
+                    counts[QUARANTINED] += 1
+                elif covering:
                     counts[DAMAGED_SEGMENT] += 1
                 else:
-                    counts["searched"] += 1
-        assert {name: found.get(name, 0) for name in counts} == pytest.approx(counts)
+                    counts[FAILED_CLIP if has_failed else NOT_INDEXED] += 1
+        coverage = Footage(snapshot, ["s0"]).measure(["songpa"], (), since * 1000, end * 1000, NOW_MS)
+        told = {f"{each.district}/{each.camera}": seconds_of(each) for each in coverage.by_camera}
+        assert told == expected
+        adds_up(coverage)
+
+
+def seconds_of(each: CameraCoverage) -> Counter[str]:
+    hours = {"searched": each.searched_camera_hours, **dict(each.missing)}
+    return Counter({reason: round(amount * 3600) for reason, amount in hours.items() if amount})
+
+
+def adds_up(coverage: Coverage) -> None:
+    """Cameras add up to the totals, and reasons to what was asked, to the millisecond."""
+    times = coverage.by_camera
+    assert (times.searched_ms >= 0).all()
+    assert (times.missing_ms >= 0).all()
+    assert (times.searched_ms + times.missing_ms.sum(axis=1) == times.window_ms).all()
+    assert len(times.keys) == coverage.cameras
+    assert round(coverage.asked_camera_hours * 3_600_000) == coverage.cameras * times.window_ms
+    assert round(coverage.searched_camera_hours * 3_600_000) == times.searched_ms.sum()
+    told = {gap.reason: round((gap.camera_hours or 0) * 3_600_000) for gap in coverage.missing}
+    amounts = times.missing_ms.sum(axis=0).tolist()
+    assert {reason: told.pop(reason, 0) for reason in REASONS} == dict(zip(REASONS, amounts, strict=True))
+    assert not any(told.values())
+
+
+def test_the_worst_cameras_come_first() -> None:
+    snapshot = archive("ABC", clip("A", (0, 60)), clip("C", (0, 30)))
+    coverage = Footage(snapshot).measure(["songpa"], (), 0, 60_000, NOW_MS)
+    assert [each.camera for each in coverage.by_camera.worst_first()] == ["B", "C", "A"]
+    assert [each.camera for each in coverage.by_camera] == ["A", "B", "C"]
+    assert [gap.where for gap in coverage.missing] == [("songpa/B", "songpa/C")]
+
+
+def test_moments_far_apart_and_many_cameras_stay_apart() -> None:
+    """The end of one camera's time is not the beginning of the next one's."""
+    late = (1 << 42) // 1000 - 1
+    snapshot = archive("ABC", clip("A", (late - 10, late)), clip("B", (0, 10)))
+    found = Footage(snapshot).measure(["songpa"], (), 0, late * 1000, NOW_MS)
+    assert found.by_camera.searched_ms.tolist() == [10_000, 10_000, 0]
+    adds_up(found)
 
 
 @pytest.mark.parametrize(

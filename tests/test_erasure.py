@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 import cli
 from indexer.codes import Codebook
-from indexer.coverage import DAMAGED_SEGMENT, ERASED, Footage
+from indexer.coverage import DAMAGED_SEGMENT, ERASED, EXPIRED, QUARANTINED, Footage
 from indexer.erasure import Erased, erase_time, erase_tracklet
 from indexer.indexing import index_clips
 from indexer.shard.files import ArchiveFiles
@@ -132,6 +132,7 @@ def test_a_day(archive: ArchiveFiles) -> None:
     assert (done.erasure.tracklets, done.erasure.removed) == (24, done.erasure.removed[:1])
     assert not (archive.home / "shards" / "songpa" / "2025-02-19").exists()
     assert lost(archive, ERASED) == pytest.approx(4)
+    assert lost(archive, EXPIRED) == 0  # a day is a request
 
 
 def test_everything_before_a_moment(archive: ArchiveFiles) -> None:
@@ -142,7 +143,8 @@ def test_everything_before_a_moment(archive: ArchiveFiles) -> None:
     is_gone(archive, before, gone)
     assert len(done.erasure.removed) == 2
     assert len(done.erasure.replaced) == 1
-    assert lost(archive, ERASED) == pytest.approx(6)
+    assert lost(archive, EXPIRED) == pytest.approx(6)
+    assert lost(archive, ERASED) == 0
 
 
 def test_a_time_before_one_camera_takes_those_who_only_touch_it(archive: ArchiveFiles) -> None:
@@ -223,7 +225,7 @@ def test_what_cannot_be_read_goes_as_a_whole_and_stays_told(archive: ArchiveFile
     gone = touching(before, "songpa", at(0), at(24))
     assert holding(archive).tracklets == {name: one for name, one in before.items() if name not in gone}
     assert damaged_hours == 0
-    assert lost(archive, DAMAGED_SEGMENT) == pytest.approx(3)
+    assert lost(archive, QUARANTINED) == pytest.approx(3)
     assert lost(archive, ERASED) == pytest.approx(1)
     shutil.copytree(tmp_path / "backup", files.folder)  # a backup holds what was erased
     assert [name for name, _, _ in verify(archive, deep=True).damaged] == [entry.segment]

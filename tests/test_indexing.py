@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +22,7 @@ from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
 from indexer.snapshot import Snapshot
 from indexer.times import from_milliseconds, milliseconds
-from reid.errors import InputError, ModelMismatchError, StorageError
+from reid.errors import FootageError, InputError, ModelMismatchError, StorageError
 from tests.world import NOW, Walk, fake_pipeline, write_scene
 
 START = datetime(2025, 2, 18, 3, 34, tzinfo=UTC)
@@ -121,6 +122,63 @@ def test_a_mended_clip_leaves_the_failures(archive: ArchiveFiles, tmp_path: Path
     run(archive, request(path))
     write_scene(path, RED_AND_BLUE)
     assert len(run(archive, request(path)).done) == 1
+    assert snapshot(archive).failures == ()
+
+
+class Stopping(Pipeline):
+    """Meets `error` at a clip of this name, once."""
+
+    def __init__(self, name: str, error: BaseException) -> None:
+        inner = fake_pipeline()
+        super().__init__(inner.detector, inner.embedder, inner.options)
+        self.name, self.error = name, error
+
+    def run(self, path: Path, progress: Callable[[float], None] = lambda seconds: None) -> ClipContent:
+        if path.name == self.name:
+            raise self.error
+        return super().run(path, progress)
+
+
+def test_a_stopped_run_has_told_what_it_had_not_come_to(archive: ArchiveFiles, tmp_path: Path) -> None:
+    asked = [
+        request(write_scene(tmp_path / f"{k}.mp4", RED_AND_BLUE, frames=20 + k), start=start)
+        for k, start in enumerate((START, START + timedelta(hours=1), NOW + timedelta(hours=1)))
+    ]
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"this is no video")
+    asked.append(request(broken))
+    with pytest.raises(KeyboardInterrupt):
+        run(archive, *asked, pipeline=Stopping("1.mp4", KeyboardInterrupt()))
+    begin = milliseconds(START) + 3_600_000
+    told = {Path(clip.path).name: clip for clip in snapshot(archive).waiting}
+    assert told.keys() == {"1.mp4", "2.mp4", "broken.mp4"}
+    assert told["1.mp4"].start_ms == begin
+    assert told["1.mp4"].end_ms == pytest.approx(begin + 2100, abs=100)
+    assert (told["2.mp4"].start_ms, told["2.mp4"].end_ms) == (None, None)  # not in the future
+    assert (told["broken.mp4"].start_ms, told["broken.mp4"].end_ms) == (milliseconds(START), None)
+    asked[2].path.unlink()
+    run(archive, *asked[:2], asked[3])
+    assert snapshot(archive).waiting == ()
+    assert [Path(clip.path).name for clip in snapshot(archive).failures] == ["broken.mp4"]
+
+
+def test_a_failed_clip_keeps_the_length_its_file_states(archive: ArchiveFiles, clip: Path) -> None:
+    error = FootageError("no_frames", "nothing could be decoded")
+    for tries in (1, 2):
+        run(archive, request(clip), pipeline=Stopping(clip.name, error))
+        [failed] = snapshot(archive).failures
+        assert failed.tries == tries
+        assert failed.end_ms == pytest.approx(milliseconds(START) + 3000, abs=100)
+        assert snapshot(archive).waiting == ()
+    with pytest.raises(KeyboardInterrupt):  # a failed clip is no waiting one, whatever run begins
+        run(archive, request(clip), pipeline=Stopping(clip.name, KeyboardInterrupt()))
+    assert snapshot(archive).failures == (failed,)
+    assert snapshot(archive).waiting == ()
+
+
+def test_a_file_that_goes_while_a_run_is_on_waits_no_more(archive: ArchiveFiles, clip: Path) -> None:
+    run(archive, request(clip), pipeline=Stopping(clip.name, FootageError("missing", "gone")))
+    assert snapshot(archive).waiting == ()
     assert snapshot(archive).failures == ()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from indexer.ledger import ClipDone, ClipFailed, checked_row, unpack_done, unpack_failed
+from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, checked_row, unpack_done, unpack_unfinished
 
 DONE = ClipDone(
     sha256="a" * 64, path="/a.mp4", district="songpa", camera="S-1", start_ms=1_700_000_000_000,
@@ -16,11 +16,18 @@ DONE = ClipDone(
     tracklets=2, vectors=3, warnings=(), seconds_taken=1.5,
 )  # fmt: skip
 FAILED = ClipFailed("/b.mp4", None, "S-1", None, "empty", "nothing in it")
+WAITING = ClipWaiting("/c.mp4", "songpa", "S-1", 1_700_000_000_000, 1_700_000_060_000)
 
 
 def test_whole_rows_come_back() -> None:
     assert unpack_done(DONE.pack()) == DONE
-    assert unpack_failed(FAILED.pack()) == FAILED
+    assert unpack_unfinished(FAILED.pack()) == FAILED
+    assert unpack_unfinished(WAITING.pack()) == WAITING
+
+
+def test_a_failure_kept_before_lengths_were_told() -> None:
+    before = {name: value for name, value in FAILED.pack().items() if name != "end_ms"}
+    assert unpack_unfinished(before) == FAILED
 
 
 @pytest.mark.parametrize(

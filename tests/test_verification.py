@@ -16,7 +16,7 @@ import pytest
 from indexer.catalogue import Catalogue
 from indexer.clothes import parse_colours
 from indexer.codes import Codebook
-from indexer.coverage import DAMAGED_SEGMENT
+from indexer.coverage import DAMAGED_SEGMENT, QUARANTINED
 from indexer.rewriting import open_entry
 from indexer.shard.files import ArchiveFiles, SegmentFiles
 from indexer.shard.manifest import FileSeal, Manifest, parse_manifest
@@ -195,16 +195,16 @@ def ask(engine: Engine, exact: bool = False) -> SearchResult:
     return find_sightings(engine, Request((query,), Filters(BOTH), 400, exact))
 
 
-def lost_hours(result: SearchResult) -> float | None:
-    hours = [gap.camera_hours for gap in result.coverage.missing if gap.reason == DAMAGED_SEGMENT]
-    return hours[0] if hours else None
+def lost_hours(result: SearchResult) -> dict[str, float | None]:
+    damage = (DAMAGED_SEGMENT, QUARANTINED)
+    return {gap.reason: gap.camera_hours for gap in result.coverage.missing if gap.reason in damage}
 
 
 def test_coverage_tells_what_damage_took(archive: ArchiveFiles) -> None:
     entry = victim(archive)
     with Engine(archive, embedder()) as engine:
         whole = ask(engine)
-    assert lost_hours(whole) is None
+    assert lost_hours(whole) == {}
     path = path_of(archive, entry, "vectors.f16")
     with damaged(path, path.read_bytes()[:-2]):
         with Engine(archive, embedder()) as engine:
@@ -212,8 +212,8 @@ def test_coverage_tells_what_damage_took(archive: ArchiveFiles) -> None:
         assert verify(archive).damaged
         with Engine(archive, embedder()) as engine:
             shut = ask(engine)
-    for result in (told, shut):
-        assert lost_hours(result) == len(entry.clips)  # each of an hour
+    for result, reason in ((told, DAMAGED_SEGMENT), (shut, QUARANTINED)):
+        assert lost_hours(result) == {reason: len(entry.clips)}  # each of an hour
         lost = result.coverage.searched_camera_hours - whole.coverage.searched_camera_hours
         assert lost == pytest.approx(-len(entry.clips))
         assert entry.segment not in result.segments
@@ -224,7 +224,7 @@ def test_coverage_tells_what_damage_took(archive: ArchiveFiles) -> None:
     with Engine(archive, embedder()) as engine:
         again = ask(engine)
     assert [s.record.id for s in again.sightings] == [s.record.id for s in whole.sightings]
-    assert lost_hours(again) is None
+    assert lost_hours(again) == {}
 
 
 @pytest.mark.parametrize("name", [*FILES, "all of it"])
