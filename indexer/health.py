@@ -117,6 +117,9 @@ def _archive(archive: ArchiveFiles, deep: bool) -> Iterator[Check]:
         "archive", "ok", f"{archive.home}: {len(snapshot.clips)} clips, {len(snapshot.segments)} segments"
     )
     yield _segments(archive, snapshot, deep)
+    if snapshot.waiting:
+        told = f"{len(snapshot.waiting)} not yet indexed, e.g. {snapshot.waiting[0].path}"
+        yield Check("waiting clips", "warning", f"{told}; index them again if no run goes on")
     if snapshot.failures:
         newest = snapshot.failures[-1]
         yield Check(
@@ -156,6 +159,7 @@ def archive_figures(archive: ArchiveFiles) -> dict[str, Any]:
         "cameras": len(snapshot.cameras),
         "clips": len(snapshot.clips),
         "failed_clips": len(snapshot.failures),
+        "waiting_clips": len(snapshot.waiting),
         "segments": len(snapshot.segments),
         "quarantined": sum(entry.quarantined is not None for entry in snapshot.segments),
         "coded": sum(entry.codebook is not None for entry in snapshot.segments),

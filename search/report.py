@@ -33,8 +33,11 @@ CAUTION_KO = "점수는 닮은 정도일 뿐 동일인이라는 뜻이 아닙니
 _UNITS_KO = {"h": "시간", "min": "분", "s": "초"}
 REASONS_KO = {
     "no footage": "영상 없음",
+    "not yet indexed": "아직 색인하지 않은 영상",
     "failed clip": "읽지 못한 영상",
+    "quarantined segment": "격리된 색인",
     "damaged segment": "손상된 색인",
+    "expired": "보관 기간이 지난 기록",
     "no camera in district": "등록된 카메라 없는 구",
     "unknown camera": "등록되지 않은 카메라",
     "erased": "삭제된 기록",
@@ -64,13 +67,6 @@ def camera_time_ko(hours: float) -> str:
     """The same in Korean."""
     amount, unit = camera_time(hours).split()
     return f"{amount}{_UNITS_KO[unit]}"
-
-
-def searched_share(coverage: Coverage) -> float:
-    """Searched part of the asked camera-time, 0..1; 0 when nothing was asked."""
-    return (
-        coverage.searched_camera_hours / coverage.asked_camera_hours if coverage.asked_camera_hours else 0.0
-    )
 
 
 def percent(share: float) -> str:
@@ -179,8 +175,21 @@ def _coverage_json(coverage: Coverage) -> dict[str, Any]:
                 "reason": gap.reason,
                 "camera_hours": None if gap.camera_hours is None else round(gap.camera_hours, 5),
                 "where": list(gap.where),
+                "unmeasured": gap.unmeasured,
             }
             for gap in coverage.missing
+        ],
+        "by_camera": [
+            {
+                "district": each.district,
+                "camera": each.camera,
+                "asked_camera_hours": round(each.asked_camera_hours, 5),
+                "searched_camera_hours": round(each.searched_camera_hours, 5),
+                "missing": [
+                    {"reason": reason, "camera_hours": round(hours, 5)} for reason, hours in each.missing
+                ],
+            }
+            for each in coverage.by_camera
         ],
     }
 
