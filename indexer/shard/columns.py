@@ -6,9 +6,9 @@ Counts come from the manifest, so every place is known without reading. Owns the
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from typing import Any, Literal
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ _SUM_AT = 12
 
 def row_sum(vector: bytes, head: bytes) -> int:
     """The `sum` of a row of these bytes; the one in the head counts as 0."""
-    return zlib.crc32(head[:_SUM_AT] + b"\0\0\0\0" + head[_SUM_AT + 4 :], zlib.crc32(vector))
+    return crc32(head[:_SUM_AT] + b"\0\0\0\0" + head[_SUM_AT + 4 :], crc32(vector))
 
 
 def sum_of(head: bytes) -> int:
@@ -53,7 +53,7 @@ def sum_of(head: bytes) -> int:
 
 def tracklet_sum(record: bytes, thumbnail: bytes, attributes: bytes) -> int:
     """The `sum` of a tracklet of these bytes."""
-    return zlib.crc32(attributes, zlib.crc32(thumbnail, zlib.crc32(record)))
+    return crc32(attributes, crc32(thumbnail, crc32(record)))
 
 
 Name = Literal["rows", "tracklets", "start", "end", "camera", "upper", "lower", "attributes"]

@@ -149,15 +149,16 @@ class Segment:
         """The same as bytes, each row by itself: a search reads a few rows of hundreds of segments."""
         size, length = self.manifest.dimension * 2, columns.ROW.itemsize
         vectors, heads = [], []
+        pread, row_sum, sum_of = os.pread, columns.row_sum, columns.sum_of  # looked up once: it is felt
         with damage(self.files.folder):
             in_vectors = self._open.take(self.files.VECTORS)
             try:
                 in_columns = self._open.take(self.files.COLUMNS)
                 try:
                     for position in positions:
-                        vector = os.pread(in_vectors, size, position * size)
-                        head = os.pread(in_columns, length, position * length)
-                        if len(vector) != size or columns.row_sum(vector, head) != columns.sum_of(head):
+                        vector = pread(in_vectors, size, position * size)
+                        head = pread(in_columns, length, position * length)
+                        if len(vector) != size or row_sum(vector, head) != sum_of(head):
                             raise DamagedError(f"{self.files.vectors}: row {position} is altered")
                         vectors.append(vector)
                         heads.append(head)
