@@ -194,6 +194,9 @@ def search(
         ),
     ] = None,
     at: Annotated[str | None, typer.Option(help="When that was, e.g. '2025-02-18 14:05'.")] = None,
+    route: Annotated[
+        bool, typer.Option("--route", help="Suggest the most plausible route; --last-seen does so too.")
+    ] = False,
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare every vector, however long that takes.")
     ] = False,
@@ -211,7 +214,7 @@ def search(
     result = _search(
         archive, settings, districts, photo=photo, names=district, cameras=camera, since=since, until=until,
         top=top, person=person, box=box, near=_parse_near(near, within) if near is not None else None,
-        upper=upper, lower=lower, exact=exact, last_seen=last_seen, at=at,
+        upper=upper, lower=lower, exact=exact, last_seen=last_seen, at=at, route=route,
     )  # fmt: skip
     if html:
         _write_report(html, result, districts)
@@ -822,6 +825,7 @@ def _search(
     exact: bool = False,
     last_seen: str | None = None,
     at: str | None = None,
+    route: bool = False,
 ) -> SearchResult:
     from indexer.cameras import check_camera_id
     from indexer.catalogue import Catalogue
@@ -856,7 +860,7 @@ def _search(
         photo, load_detector(settings.detector, archive.models), embedder, person, region
     )
     with Engine(archive, embedder.spec, settings.code_memory_mb << 20) as engine:
-        return find_sightings(engine, Request((query,), filters, top or settings.top, exact, seen))
+        return find_sightings(engine, Request((query,), filters, top or settings.top, exact, seen, route))
 
 
 def _check_target(html: Path) -> None:

@@ -18,6 +18,7 @@ Ints = NDArray[np.int64]
 
 _EXPECTED = 1.0  # sightings, before anything is seen
 _LEAST, _STEPS = 1e-3, 200  # of what is averaged over
+_NEVER = 1e-6  # nothing is quite impossible or certain
 _LARGEST = 700.0  # exponents beyond it overflow
 
 
@@ -37,6 +38,12 @@ class Evidence:
 def total(evidence: Sequence[Evidence]) -> F64:
     """(N,) all evidence together; at least one kind."""
     return np.asarray(np.sum([each.log_ratios for each in evidence], axis=0), np.float64)
+
+
+def log_odds(probability: float) -> float:
+    """Natural log of the odds, finite also of 0 and 1."""
+    bounded = min(max(probability, _NEVER), 1 - _NEVER)
+    return float(np.log(bounded / (1 - bounded)))
 
 
 def probabilities(log_ratios: F64, compared: int) -> F64:

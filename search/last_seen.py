@@ -50,10 +50,10 @@ class LastSeen:
     at_ms: int
     age: AgeGroup = "adult"
 
-    def metres_to(self, places: Iterable[Place | None]) -> F64:
-        """(N,) distances in metres; NaN where a place is unknown."""
-        known = np.array([place or (nan, nan) for place in places], float).reshape(-1, 2)
-        return distances_m(self.latitude, self.longitude, known[:, 0], known[:, 1])
+    @property
+    def at_place(self) -> Place:
+        """Where."""
+        return self.latitude, self.longitude
 
 
 def read_last_seen(
@@ -133,9 +133,9 @@ def place_and_time(seen: LastSeen, found: Found) -> Evidence:
     """
     view, filters = found.view, found.scope.filters
     cameras = view.snapshot.cameras
-    metres = seen.metres_to(place_of(cameras.get(key)) for key in hit_keys(found))
+    metres = metres_from(seen.at_place, (place_of(cameras.get(key)) for key in hit_keys(found)))
     after_s = (np.array([content.record.best_ms for content in found.contents]) - seen.at_ms) / 1000
-    everywhere = seen.metres_to(place_of(cameras[key]) for key in found.scope.keys)
+    everywhere = metres_from(seen.at_place, (place_of(cameras[key]) for key in found.scope.keys))
     everywhere = everywhere[~np.isnan(everywhere)]
     known = ~np.isnan(metres)
     ratios = np.zeros(len(metres))
@@ -147,6 +147,12 @@ def place_and_time(seen: LastSeen, found: Found) -> Evidence:
         anywhere = mean_density(everywhere, begin, end, seen.age)
         ratios[known] = log_ratio(density(metres[known], after_s[known], seen.age, WITHIN_S), anywhere)
     return Evidence(PLACE_AND_TIME, ratios)
+
+
+def metres_from(place: Place, others: Iterable[Place | None]) -> F64:
+    """(N,) great-circle distances in metres; NaN where a place is unknown."""
+    known = np.array([other or (nan, nan) for other in others], float).reshape(-1, 2)
+    return distances_m(*place, known[:, 0], known[:, 1])
 
 
 def hit_keys(found: Found) -> list[Key]:
@@ -185,13 +191,19 @@ def notes_of(seen: LastSeen | None, until_ms: int) -> list[str]:
 
 def apart(metres: float | None, minutes: float) -> str:
     """`1.2 km, 25 min after`: how far and how long after the person was last seen."""
-    side = "after" if minutes >= 0 else "before"
-    whole = round(abs(minutes))
-    long = f"{whole} min" if whole < 120 else f"{whole // 60} h {whole % 60:02d} min"
-    if metres is None:
-        return f"place unknown, {long} {side}"
-    far = f"{metres / 1000:.1f} km" if metres >= 950 else f"{round(metres, -1):.0f} m"
-    return f"{far}, {long} {side}"
+    far = "place unknown" if metres is None else metres_text(metres)
+    return f"{far}, {long(abs(minutes))} {'after' if minutes >= 0 else 'before'}"
+
+
+def metres_text(metres: float) -> str:
+    """`1.2 km`, `350 m`."""
+    return f"{metres / 1000:.1f} km" if metres >= 950 else f"{round(metres, -1):.0f} m"
+
+
+def long(minutes: float) -> str:
+    """`25 min`, `3 h 05 min`."""
+    whole = round(minutes)
+    return f"{whole} min" if whole < 120 else f"{whole // 60} h {whole % 60:02d} min"
 
 
 def apart_ko(metres: float | None, minutes: float) -> str:

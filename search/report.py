@@ -25,6 +25,7 @@ from search.last_seen import LastSeen, apart, apart_ko, notes_of
 from search.plain import to_plain
 from search.provenance import Provenance
 from search.query import Query
+from search.route_text import route_json
 from search.sightings import SearchResult, Sighting
 
 CAUTION = "A score is likeness, not identity: a person must compare the pictures."
@@ -92,6 +93,7 @@ def to_json(result: SearchResult) -> dict[str, Any]:
         "photos": [_photo_json(query) for query in result.request.queries],
         "expected_right": None if result.expected_right is None else round(result.expected_right, 3),
         "sightings": [_sighting_json(sighting) for sighting in result.sightings],
+        "route": route_json(result),
         "coverage": _coverage_json(result.coverage),
         "damaged": [{"segment": name, "reason": reason} for name, reason in result.damaged],
         "filters": _filters_json(result.request.filters),

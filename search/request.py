@@ -24,6 +24,7 @@ class Request:
         top: how many sightings at most, at least 1.
         exact: compare every vector, however many there are.
         last_seen: where and when the person was last seen, if anybody knows.
+        route: suggest a route, also when nobody knows that.
 
     Raises:
         InputError: no photo, or last seen after the window's end.
@@ -34,6 +35,7 @@ class Request:
     top: int = 20
     exact: bool = False
     last_seen: LastSeen | None = None
+    route: bool = False
 
     def __post_init__(self) -> None:
         if not self.queries:

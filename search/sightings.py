@@ -6,7 +6,7 @@ Owns the result. Never writes to the archive; a damaged segment is told, it neve
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -17,14 +17,22 @@ from indexer.coverage import UNPLACED, Coverage, Missing
 from indexer.shard.records import Record
 from indexer.times import milliseconds
 from search.engine import Engine
-from search.evidence import Evidence, probabilities, total
+from search.evidence import Evidence, log_odds, probabilities, total
 from search.filters import Filters
-from search.last_seen import LastSeen, Place, place_and_time, place_of
+from search.last_seen import (
+    PLACE_AND_TIME,
+    LastSeen,
+    Place,
+    metres_from,
+    place_and_time,
+    place_of,
+)
 from search.likeness import likeness
 from search.matching import Found
 from search.planner import Plan
 from search.provenance import Provenance, provenance
 from search.request import Request
+from search.route import LEAST, Route, Stop, find_route
 
 SHORTLIST = 200
 """Tracklets that are weighed; of them the best are shown."""
@@ -71,6 +79,8 @@ class SearchResult:
         request: what was asked.
         sightings: best first, by all the evidence.
         coverage: what was searched and what was not.
+        cameras: in scope.
+        route: the most plausible one, a suggestion; None when nobody asked for it, or without a calibration.
         damaged: (segment, why) that could not be read.
         model: sha256 of the embedder.
         plan: how vectors were compared.
@@ -90,6 +100,8 @@ class SearchResult:
     rows: int
     timing_ms: dict[str, float]
     made: Provenance
+    cameras: tuple[Camera, ...] = ()
+    route: Route | None = None
 
     @property
     def expected_right(self) -> float | None:
@@ -116,14 +128,18 @@ def find_sightings(engine: Engine, request: Request) -> SearchResult:
     sightings = _ranked(engine, request, found)
     ranked = time.perf_counter()
     coverage = _coverage(found, request.filters)
+    cameras = tuple(found.view.snapshot.cameras[key] for key in sorted(found.scope.keys))
+    measured = time.perf_counter()
+    route = _route(request, sightings, cameras, coverage)
     return SearchResult(
         request, sightings, coverage, tuple(found.damaged.items()), engine.embedder.sha256,
         found.plan, found.segments, found.rows,
         {
             "search": (compared - begun) * 1000, "ranking": (ranked - compared) * 1000,
-            "coverage": (time.perf_counter() - ranked) * 1000,
+            "coverage": (measured - ranked) * 1000, "route": (time.perf_counter() - measured) * 1000,
         },
         provenance(engine, request, found, coverage),
+        cameras, route,
     )  # fmt: skip
 
 
@@ -164,6 +180,26 @@ def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, .
     return tuple(sightings)
 
 
+def _route(
+    request: Request, sightings: Sequence[Sighting], cameras: Sequence[Camera], coverage: Coverage
+) -> Route | None:
+    """Through the sightings that are shown, if it was asked for and probabilities are known."""
+    seen = request.last_seen
+    if not (request.route or seen) or any(each.probability is None for each in sightings):
+        return None
+    stops = [
+        Stop(
+            each.record.id, each.record.start_ms, each.record.end_ms,
+            f"{each.district}/{each.record.camera}", each.place,
+            log_odds(each.probability) - each.evidence.get(PLACE_AND_TIME, 0.0),
+        )
+        for each in sightings if each.probability is not None and each.probability >= LEAST
+    ]  # fmt: skip
+    places = [place for place in map(place_of, cameras) if place]
+    window_s = max(coverage.until_ms - coverage.since_ms, 1000) / 1000
+    return find_route(stops, places, window_s, seen.age if seen else "adult", seen)
+
+
 def _apart(
     seen: LastSeen | None, camera: Camera | None, record: Record
 ) -> tuple[float, float] | tuple[None, float | None]:
@@ -172,4 +208,4 @@ def _apart(
         return None, None
     place = place_of(camera)
     minutes = (record.best_ms - seen.at_ms) / 60_000
-    return (None, minutes) if place is None else (float(seen.metres_to([place])[0]), minutes)
+    return (None, minutes) if place is None else (float(metres_from(seen.at_place, [place])[0]), minutes)

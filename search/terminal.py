@@ -10,6 +10,7 @@ from indexer.districts import Districts
 from search.last_seen import apart, notes_of
 from search.planner import Plan
 from search.report import camera_time, chance, duration, filter_notes, local_time, percent
+from search.route_text import passed, rank_text, route_notes, way_text
 from search.sightings import SearchResult
 
 _SHOWN_PLACES = 4
@@ -32,6 +33,7 @@ def print_result(console: Console, result: SearchResult, districts: Districts) -
             f"Expected to show the person: {result.expected_right:.1f} of {shown}, by the calibration.",
             highlight=False,
         )
+    _print_route(console, result)
     print_coverage(console, result.coverage)
     notes = notes_of(result.request.last_seen, result.coverage.until_ms)
     for note in [*filter_notes(result.request.filters), *notes]:
@@ -44,6 +46,28 @@ def print_result(console: Console, result: SearchResult, districts: Districts) -
         " A score is likeness, not identity.",
         highlight=False,
     )
+
+
+def _print_route(console: Console, result: SearchResult) -> None:
+    """The hops in the order of time, and how sure each is."""
+    notes, hops = route_notes(result), passed(result)
+    if hops:
+        console.print("Route, by place, time and likeness:", style="bold", highlight=False)
+    seen = result.request.last_seen
+    lines = [
+        f"   {local_time(sighting.record.start_ms)[5:16]}  {sighting.district} {sighting.camera_name}"
+        f" (rank {sighting.rank}, {chance(sighting.probability)})"
+        + (f", {way_text(hop)}" if way_text(hop) else "")
+        + f": {hop.sureness}"
+        + (f"; else {rank_text(result, hop.instead)}" if hop.instead and hop.sureness == "open" else "")
+        for hop, sighting in hops
+    ]
+    if seen and result.route and hops:
+        lines.insert(result.route.seen_before, f"   {local_time(seen.at_ms)[5:16]}  {seen.place} (last seen)")
+    for line in lines:
+        console.print(line, highlight=False, markup=False)
+    for note in notes:
+        console.print(f"note: {note}", style="yellow", highlight=False)
 
 
 def how(plan: Plan) -> str:

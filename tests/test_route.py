@@ -1,0 +1,161 @@
+"""The best chain against every chain there is; what a route may never claim."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.last_seen import LastSeen, Place
+from search.route import CLEAR, MOST_STOPS, Route, Stop, best_chain, find_route
+
+MINUTE = 60_000
+HERE: Place = (37.5, 127.1)
+KM = 1 / 111.195  # degrees of latitude
+
+
+def north(km: float) -> Place:
+    return (HERE[0] + km * KM, HERE[1])
+
+
+CAMERAS = [north(km) for km in np.linspace(-9, 9, 60)]
+
+
+def stop(
+    name: str, minute: float, km: float | None, log_odds: float = 3.0, long: float = 0.2, must: bool = False
+) -> Stop:  # fmt: skip
+    start = round(minute * MINUTE)
+    place = None if km is None else north(km)
+    return Stop(name, start, start + round(long * MINUTE), f"camera at {km}", place, log_odds, must)
+
+
+def route(*stops: Stop, seen: LastSeen | None = None) -> Route:
+    return find_route(stops, CAMERAS, 6 * 3600.0, "adult", seen)
+
+
+def ids(found: Route) -> list[str]:
+    return [hop.id for hop in found.hops]
+
+
+def every_chain(worth: np.ndarray, ways: np.ndarray) -> tuple[float, tuple[int, ...]]:
+    best, chosen = 0.0, tuple[int, ...]()
+    for size in range(1, len(worth) + 1):
+        for chain in itertools.combinations(range(len(worth)), size):
+            value = worth[list(chain)].sum() + sum(ways[a, b] for a, b in itertools.pairwise(chain))
+            if value > best:
+                best, chosen = value, chain
+    return best, chosen
+
+
+def test_the_best_chain_against_every_chain() -> None:
+    random = np.random.default_rng(7)
+    for _ in range(150):
+        count = int(random.integers(0, 9))
+        worth, ways = random.normal(0, 3, count), random.normal(-0.5, 3, (count, count))
+        ways[random.random((count, count)) < 0.3] = -np.inf
+        worth[random.random(count) < 0.1] = -np.inf
+        found, expected = best_chain(worth, ways), every_chain(worth, ways)
+        assert found[0] == pytest.approx(expected[0])
+        assert found[1] == expected[1]
+
+
+def test_margins_against_every_chain_without_the_hop() -> None:
+    random = np.random.default_rng(8)
+    for _ in range(20):
+        stops = [
+            stop(
+                str(k),
+                float(random.uniform(0, 200)),
+                float(random.uniform(-4, 4)),
+                float(random.normal(0, 3)),
+            )
+            for k in range(7)
+        ]
+        found = route(*stops)
+        for hop in found.hops:
+            without = route(*(each for each in stops if each.id != hop.id))
+            assert hop.margin is not None
+            assert hop.margin >= 0
+            assert set(hop.instead) == set(ids(without)) - set(ids(found))
+
+
+def test_a_walk_is_found_in_the_order_of_time_and_a_leap_is_not() -> None:
+    walk = [stop("a", 0, 0), stop("b", 15, 0.8), stop("c", 30, 1.5)]
+    leap = stop("x", 16, -8, 0.5)  # nearly nine kilometres in a minute, and back
+    found = route(leap, *reversed(walk))
+    assert ids(found) == ["a", "b", "c"]
+    assert [hop.metres for hop in found.hops] == [None, pytest.approx(800, abs=2), pytest.approx(700, abs=2)]
+    assert found.hops[1].seconds == pytest.approx(14.8 * 60)
+    assert all(
+        hop.sureness == "clear" and hop.margin is not None and hop.margin > CLEAR for hop in found.hops
+    )
+
+
+def test_nobody_is_in_two_places_at_once() -> None:
+    sure = [stop("a", 0, 0, 12, long=3), stop("b", 1, 5, 11, long=3)]
+    found = route(*sure)
+    assert ids(found) == ["a"]
+    assert found.hops[0].margin == pytest.approx(1)
+    assert (found.hops[0].instead, found.hops[0].sureness) == (("b",), "likely")
+    beside = route(stop("a", 0, 0, long=3), stop("b", 1, 0.05, long=3))
+    assert ids(beside) == ["a", "b"]
+    assert beside.hops[1].seconds == 0
+
+
+def test_two_people_before_one_camera_at_once_are_not_one() -> None:
+    assert ids(route(stop("a", 0, 0, 5, long=3), stop("b", 1, 0, 6, long=3))) == ["b"]
+
+
+def test_a_nested_sighting_does_not_open_a_gap() -> None:
+    """b lies within a, beside it; c, far away, begins after b but before a has ended."""
+    found = route(stop("a", 0, 0, 9, long=10), stop("b", 1, 0.1, 3, long=1), stop("c", 4, 6, 5, long=1))
+    assert ids(found) == ["a"]
+
+
+def test_what_is_unlikely_is_on_no_route() -> None:
+    assert route() == Route(())
+    assert ids(route(stop("a", 0, 0, -2), stop("b", 90, 6, -3))) == []
+    assert ids(route(stop("a", 0, 0, 5), stop("b", 10, 6, -2))) == ["a"]
+
+
+def test_a_good_way_lifts_an_open_sighting() -> None:
+    found = route(stop("a", 0, 0, 5), stop("b", 12, 0.6, -2.5), stop("c", 24, 1.2, 5))
+    assert ids(found) == ["a", "b", "c"]
+    assert found.hops[1].sureness == "open"
+
+
+def test_confirmed_sightings_are_on_the_route_or_it_says_why() -> None:
+    found = route(stop("a", 0, 0, 9), stop("b", 10, 6, -9, must=True))
+    assert ids(found) == ["a", "b"]
+    assert (found.hops[1].margin, found.hops[1].sureness) == (None, "confirmed")
+    both = route(stop("a", 0, 0, 5, long=5, must=True), stop("b", 1, 6, 6, long=5, must=True))
+    assert ids(both) == ["b"]
+    assert both.left_out == ("a",)
+
+
+def test_the_route_begins_where_the_person_was_last_seen() -> None:
+    seen = LastSeen("here", *HERE, 0)
+    found = route(stop("b", 20, 1), stop("a", -30, 0.5), stop("c", -2, 0, long=10), seen=seen)
+    assert ids(found) == ["a", "c", "b"]  # c began before the rough time of the report and ended after it
+    assert found.seen_before == 1
+    assert found.hops[1].metres == pytest.approx(0, abs=1)
+    alone = route(stop("x", 1, 9, -1), seen=seen)
+    assert ids(alone) == []
+
+
+def test_an_unknown_place_says_nothing() -> None:
+    found = route(stop("a", 0, 0, 2), stop("b", 1, None, 2), stop("c", 2, 0.1, 2))
+    assert ids(found) == ["a", "b", "c"]
+    assert found.hops[1].metres is None
+    assert (found.hops[1].log_ratio, found.hops[1].margin) == (0, 2)
+    assert found.hops[2].metres == pytest.approx(100, abs=1)
+    assert found.hops[2].seconds == pytest.approx(108)
+    assert ids(route(stop("a", 0, 0, 1, long=4), stop("b", 1, None, 6))) == ["a"]
+    assert ids(route(stop("a", 0, 0, 1), stop("b", 1, None, -1))) == ["a"]
+    unplaced = [replace(each, place=None) for each in (stop("a", 0, 0), stop("b", 9, 0))]
+    assert ids(find_route(unplaced, [], 3600.0, "adult")) == ["a", "b"]
+
+
+def test_of_very_many_the_most_probable_are_chosen_among() -> None:
+    many = [stop(str(k), k, 0, 1 + k / 100) for k in range(MOST_STOPS + 40)]
+    assert set(ids(route(*many))) == {str(k) for k in range(40, MOST_STOPS + 40)}
