@@ -1,13 +1,24 @@
 """The best chain against every chain there is; what a route may never claim."""
 
+import io
 import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from indexer.districts import load_districts
+from indexer.times import milliseconds
+from search.engine import Engine
 from search.last_seen import LastSeen, Place
+from search.report import to_json
+from search.request import Request
 from search.route import CLEAR, MOST_STOPS, Route, Stop, best_chain, find_route
+from search.sightings import SearchResult, find_sightings
+from search.terminal import print_result
+from tests.test_search import SCOPE, START, made, red  # noqa: F401  fixtures
+from tests.world import FakeEmbedder
 
 MINUTE = 60_000
 HERE: Place = (37.5, 127.1)
@@ -159,3 +170,43 @@ def test_an_unknown_place_says_nothing() -> None:
 def test_of_very_many_the_most_probable_are_chosen_among() -> None:
     many = [stop(str(k), k, 0, 1 + k / 100) for k in range(MOST_STOPS + 40)]
     assert set(ids(route(*many))) == {str(k) for k in range(40, MOST_STOPS + 40)}
+
+
+def found_with(archive, query, **asked) -> SearchResult:  # type: ignore[no-untyped-def]
+    with Engine(archive, FakeEmbedder().spec) as engine:
+        return find_sightings(engine, Request((query,), SCOPE, 10, **asked))
+
+
+def printed(result: SearchResult) -> str:
+    console = Console(record=True, width=160, highlight=False, file=io.StringIO())
+    print_result(console, result, load_districts())
+    return console.export_text()
+
+
+def test_a_search_suggests_a_route(made, red) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    """Red passes S-1 at 12:34 and N-1 an hour later."""
+    seen = LastSeen("the [old] gate", 37.5, 127.1, milliseconds(START) - 10 * MINUTE)
+    result = found_with(made, red, last_seen=seen)
+    shown = to_json(result)["route"]
+    by_id = {sighting.record.id: sighting for sighting in result.sightings}
+    assert [by_id[hop["id"]].record.camera for hop in shown["hops"]] == ["S-1", "N-1"]
+    assert {hop["rank"] for hop in shown["hops"]} == {1, 2}
+    assert [hop["distance_m"] for hop in shown["hops"]] == [0, None]
+    assert shown["before_last_seen"] == 0
+    text = printed(result)
+    assert text.index("02-18 12:24  the [old] gate (last seen)") < text.index("02-18 12:34  songpa 석촌 1")
+    assert "0 m in 10 min: clear" in text
+    assert "a person must confirm each hop" in text
+    assert to_json(found_with(made, red))["route"] is None
+    assert "Route" not in printed(found_with(made, red))
+
+
+def test_no_route_is_told_and_why(made, red) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    asked = found_with(made, red, route=True)
+    assert asked.route is not None
+    nobody = replace(asked, route=Route(()))
+    assert "no sighting is likely enough" in printed(nobody)
+    unknown = tuple(replace(sighting, probability=None) for sighting in asked.sightings)
+    assert "no calibration" in printed(replace(asked, sightings=unknown, route=None))
+    left = replace(asked.route, left_out=(asked.sightings[3].record.id,))
+    assert "nobody is in two places at once: rank 4" in printed(replace(asked, route=left))
