@@ -712,11 +712,14 @@ def models_add(
 @_command
 def cameras_add(
     file: Annotated[
-        Path, typer.Argument(help="CSV: camera,name,district,latitude,longitude,clock_offset_s.")
+        Path,
+        typer.Argument(
+            help="CSV: camera,name,district,latitude,longitude,clock_offset_s,clock_uncertainty_s."
+        ),
     ],
     home: Home = None,
 ) -> None:
-    """Register cameras, or correct registered ones; footage indexed before keeps its times."""
+    """Register cameras, or correct registered ones; a clock corrected here corrects old footage too."""
     _add_cameras(_archive(home), file)
 
 
@@ -747,7 +750,7 @@ def cameras_list(home: Home = None, as_json: Json = False) -> None:
     if as_json:
         _print_json({"cameras": rows})
         return
-    names = ["id", "name", "district", "latitude", "longitude", "clock_offset_s"]
+    names = ["id", "name", "district", "latitude", "longitude", "clock_offset_s", "clock_uncertainty_s"]
     _print_table(
         [name.replace("_", " ") for name in names], [[_word(row[name]) for name in names] for row in rows]
     )
@@ -779,8 +782,8 @@ def _add_cameras(archive: ArchiveFiles, file: Path) -> None:
     from indexer.catalogue import Catalogue
 
     _, districts = _settings(archive)
-    cameras = read_cameras(file, districts)
     with Catalogue(archive, "write") as catalogue:
+        cameras = read_cameras(file, districts, catalogue.snapshot().cameras)
         catalogue.put_cameras(cameras)
     _say(f"{len(cameras)} cameras registered")
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from indexer.districts import Districts, parse_place
 from reid.errors import InputError
@@ -21,7 +22,7 @@ MAX_ID_LENGTH = 64
 MAX_CLOCK_OFFSET_S = 86_400.0
 
 _REQUIRED = ("camera", "district")
-_OPTIONAL = ("name", "latitude", "longitude", "clock_offset_s")
+_OPTIONAL = ("name", "latitude", "longitude", "clock_offset_s", "clock_uncertainty_s")
 _SHOWN_PROBLEMS = 10
 
 
@@ -35,6 +36,7 @@ class Camera:
         district: slug.
         latitude, longitude: degrees, WGS 84; both None when unknown.
         clock_offset_s: seconds the camera's clock is ahead of true time.
+        clock_uncertainty_s: seconds by which that offset may be wrong, either way; None when nobody knows.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Camera:
     latitude: float | None = None
     longitude: float | None = None
     clock_offset_s: float = 0.0
+    clock_uncertainty_s: float | None = None
 
     @classmethod
     def unregistered(cls, camera_id: str, district: str) -> Camera:
@@ -89,20 +92,28 @@ def check_name(name: str, kind: str, advice: str) -> str:
     )
 
 
-def read_cameras(path: Path, districts: Districts) -> tuple[Camera, ...]:
-    """Read a camera list: CSV with the columns camera,district and name,latitude,longitude,clock_offset_s.
+def read_cameras(
+    path: Path, districts: Districts, known: Mapping[tuple[str, str], Camera] = MappingProxyType({})
+) -> tuple[Camera, ...]:
+    """Read a camera list: CSV with the columns camera,district and name,latitude,longitude,clock_offset_s,
+    clock_uncertainty_s.
+
+    Args:
+        path: of the list. districts: all there are.
+        known: cameras registered before, by (district, id): what is known of a clock stays where the list
+            says nothing of it, for it may be a measurement (`reid cameras check`).
 
     Raises:
         InputError: the file is no such table, or lines cannot be used; all of them are listed (ids that
-            appear twice, unknown districts, places outside Korea or swapped, clock offsets that are no
-            number or more than a day).
+            appear twice, unknown districts, places outside Korea or swapped, clock offsets or uncertainties
+            that are no number or more than a day, negative uncertainties).
     """
     cameras: dict[tuple[str, str], Camera] = {}
     lines: dict[tuple[str, str], int] = {}
     problems: list[str] = []
     for line, row in read_table(path, _REQUIRED, _OPTIONAL):
         try:
-            camera = _camera(row, districts)
+            camera = _camera(row, districts, known)
             key = (camera.district, camera.id)
             if key in cameras:
                 raise InputError(f"camera {camera.id!r} was already given in line {lines[key]}")
@@ -121,24 +132,41 @@ def read_cameras(path: Path, districts: Districts) -> tuple[Camera, ...]:
     return tuple(cameras.values())
 
 
-def _camera(row: Mapping[str, str], districts: Districts) -> Camera:
+def _camera(row: Mapping[str, str], districts: Districts, known: Mapping[tuple[str, str], Camera]) -> Camera:
     latitude, longitude = row["latitude"], row["longitude"]
     place = parse_place(latitude, longitude) if latitude or longitude else (None, None)
+    camera_id, district = check_camera_id(row["camera"]), districts.find(row["district"]).slug
+    before = known.get((district, camera_id), Camera(camera_id, "", district))
+    offset, uncertainty = before.clock_offset_s, before.clock_uncertainty_s
+    if row["clock_offset_s"]:
+        offset = _seconds("clock offset", row["clock_offset_s"])
+        if offset != before.clock_offset_s:
+            uncertainty = None  # that was of the other offset
+    if row["clock_uncertainty_s"]:
+        uncertainty = _uncertainty(row["clock_uncertainty_s"])
     return Camera(
-        id=check_camera_id(row["camera"]),
+        id=camera_id,
         name=row["name"],
-        district=districts.find(row["district"]).slug,
+        district=district,
         latitude=place[0],
         longitude=place[1],
-        clock_offset_s=_clock_offset(row["clock_offset_s"]),
+        clock_offset_s=offset,
+        clock_uncertainty_s=uncertainty,
     )
 
 
-def _clock_offset(text: str) -> float:
+def _seconds(what: str, text: str) -> float:
     try:
-        seconds = float(text) if text else 0.0
+        seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not abs(seconds) <= MAX_CLOCK_OFFSET_S:
-        raise ValueError(f"expected a clock offset in seconds of at most a day, got {text!r}")
+        raise ValueError(f"expected a {what} in seconds of at most a day, got {text!r}")
+    return seconds
+
+
+def _uncertainty(text: str) -> float:
+    seconds = _seconds("clock uncertainty", text)
+    if seconds < 0:
+        raise ValueError(f"expected a clock uncertainty of 0 seconds or more, got {text!r}")
     return seconds

@@ -32,7 +32,7 @@ from reid.errors import (
 
 Mode = Literal["create", "write", "read"]
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 TABLES = ("meta", "cameras", "clips", "failures", "files", "segments", "tallies", "erasures")
 
 
@@ -284,10 +284,10 @@ def _earlier_state(tables: Mapping[str, Table], clip: ClipDone) -> Mapping[str, 
     """The ledger's row of what lay under the clip's path before, if it was another state of the same clip."""
     known = tables["files"].get(_path_key(Path(clip.path)))
     earlier: Mapping[str, Any] | None = known and tables["clips"].get(known["sha256"])
-    same = ("district", "camera", "start_ms")
-    if earlier and earlier["sha256"] != clip.sha256:
-        return earlier if all(earlier[name] == getattr(clip, name) for name in same) else None
-    return None
+    if not earlier or earlier["sha256"] == clip.sha256:
+        return None
+    same_place = (earlier["district"], earlier["camera"]) == (clip.district, clip.camera)
+    return earlier if same_place and unpack_done(earlier).shows_start_of(clip) else None
 
 
 def _swap(tables: Mapping[str, Table], gone: Iterable[str], sealed: Iterable[Sealed]) -> None:

@@ -6,6 +6,7 @@ Owns the reasons and their order of precedence. A moment of a camera's time has 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from indexer.camera_time import Bools, Ints, Pieces, Stretch
 from indexer.ledger import ClipFailed, ClipWaiting
-from indexer.snapshot import Snapshot
+from indexer.snapshot import Erasure, Snapshot
 
 NO_FOOTAGE = "no footage"
 """No clip that the archive knows covers it."""
@@ -166,19 +167,21 @@ class Footage:
         self._keys = sorted(snapshot.places | {(clip.district, clip.camera) for clip in snapshot.clips})
         self._names = ["/".join(key) for key in self._keys]
         number = {key: place for place, key in enumerate(self._keys)}
-        expiry = _expiries(snapshot)
+        self._expiry = _expiries(snapshot, self._keys)
         stretches = [
             *_indexed(snapshot, damaged, number),
             *_not_indexed(snapshot.failures, FAILED_CLIP, number),
             *_not_indexed(snapshot.waiting, NOT_INDEXED, number),
         ]
-        ends = [(number[clip.district, clip.camera], clip.start_ms, clip.end_ms) for clip in snapshot.clips]
+        ends = [
+            (number[clip.district, clip.camera], clip.start_ms, clip.end_ms)
+            for clip in map(snapshot.clocks.clip, snapshot.clips)
+        ]
         ends += [
             (each.camera, each.start_ms, each.end_ms)
             for each in stretches if _STATES[each.layer] in (FAILED_CLIP, NOT_INDEXED)
         ]  # fmt: skip
         self._clips = np.array(ends, np.int64).reshape(-1, 3)
-        self._expiry = np.array([expiry.get(district, 0) for district, _ in self._keys], np.int64)
         stretches += [
             Stretch(place, 0, until, _STATES.index(EXPIRED))
             for place, until in enumerate(self._expiry.tolist()) if until
@@ -318,7 +321,7 @@ def _indexed(snapshot: Snapshot, damaged: Collection[str], number: Mapping[Key, 
     quarantined = {clip for entry in snapshot.segments if entry.quarantined for clip in entry.clips}
     unread = {clip for entry in snapshot.segments if entry.segment in damaged for clip in entry.clips}
     searched, held, bad = (_STATES.index(each) for each in (_SEARCHED, QUARANTINED, DAMAGED_SEGMENT))
-    for clip in snapshot.clips:
+    for clip in map(snapshot.clocks.clip, snapshot.clips):
         layer = held if clip.sha256 in quarantined else bad if clip.sha256 in unread else searched
         camera = number[clip.district, clip.camera]
         for start, end in clip.spans:
@@ -334,12 +337,16 @@ def _not_indexed(
             yield Stretch(camera, clip.start_ms, clip.end_ms, _STATES.index(state))
 
 
-def _expiries(snapshot: Snapshot) -> dict[str, int]:
-    """The moment up to which everything has expired, by district."""
-    found: dict[str, int] = {}
+def _expiries(snapshot: Snapshot, keys: Sequence[Key]) -> Ints:
+    """(C,) the moment up to which everything of a camera has expired."""
+    found = np.zeros(len(keys), np.int64)
+    of_district: dict[str, list[Erasure]] = defaultdict(list)
     for each in snapshot.erasures:
         if each.is_expiry:
-            found[each.district] = max(found.get(each.district, 0), each.until_ms)
+            of_district[each.district].append(each)
+    for place, key in enumerate(keys):
+        ends = [each.until_ms + snapshot.moved_ms(each, key) for each in of_district[key[0]]]
+        found[place] = max(ends, default=0)
     return found
 
 
@@ -348,7 +355,9 @@ def _erased(snapshot: Snapshot, keys: Sequence[Key]) -> Iterator[Stretch]:
     for place, (district, camera) in enumerate(keys):
         for each in asked:
             if each.district == district and (not each.cameras or camera in each.cameras):
-                yield Stretch(place, each.since_ms, each.until_ms, _STATES.index(ERASED))
+                moved = snapshot.moved_ms(each, (district, camera))
+                since, until = max(each.since_ms + moved, 0), max(each.until_ms + moved, 0)
+                yield Stretch(place, since, until, _STATES.index(ERASED))
 
 
 def _unmeasurable(snapshot: Snapshot, districts: Collection[str], cameras: Collection[str]) -> list[Missing]:

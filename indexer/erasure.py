@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.catalogue import Catalogue, writer_lock
+from indexer.clocks import Clocks
 from indexer.codebooks import coding, load_codebook
 from indexer.rewriting import open_entry, remove_folders, remove_leftovers, rewrite, swap
 from indexer.shard.files import ArchiveFiles
@@ -87,11 +88,12 @@ def erase_time(
             if (district, camera) not in snapshot.cameras:
                 raise InputError(f"camera {district}/{camera} is not registered; see: reid cameras list")
         asked = Erasure(
-            district, tuple(cameras), since_ms, until_ms, None, milliseconds(now()), 0, 0, (), ()
+            district, tuple(cameras), since_ms, until_ms, None, milliseconds(now()), 0, 0, (), (),
+            _offsets(snapshot, district, cameras),
         )  # fmt: skip
         entries = [
             entry for entry in snapshot.segments
-            if entry.district == district and entry.start_ms < until_ms and entry.end_ms >= since_ms
+            if entry.district == district and _touches(snapshot.clocks, entry, since_ms, until_ms)
             and entry.seal
             and (not cameras or not set(cameras).isdisjoint(entry.cameras))
         ]  # fmt: skip
@@ -118,10 +120,11 @@ def erase_tracklet(
                 unreadable += 1
                 continue
             if one is not None:
-                end_ms, at_ms = one.end_ms + 1, milliseconds(now())
+                shift = snapshot.clocks.shifts.get(one.clip, 0)
                 asked = Erasure(
-                    entry.district, (one.camera,), one.start_ms, end_ms, one.id, at_ms, 0, 0, (), ()
-                )
+                    entry.district, (one.camera,), one.start_ms + shift, one.end_ms + shift + 1, one.id,
+                    milliseconds(now()), 0, 0, (), (), _offsets(snapshot, entry.district, (one.camera,)),
+                )  # fmt: skip
                 return _erase(archive, catalogue, snapshot, asked, [entry], progress)
     hint = "give the id that a sighting shows"
     if unreadable:
@@ -140,12 +143,13 @@ def _erase(
     for number, entry in enumerate(entries):
         progress(number, len(entries))
         try:
-            rows = _asked_rows(open_entry(archive, entry), asked)
+            rows = _asked_rows(open_entry(archive, entry), asked, snapshot.clocks)
             if not rows.any():
                 continue
             if not rows.all():
                 new = rewrite(
-                    archive, [entry], f"without {asked!r}", lambda one: not _is_asked(asked, one),
+                    archive, [entry], f"without {asked!r}",
+                    lambda one: not _is_asked(asked, one, snapshot.clocks),
                     _coding(archive, snapshot, entry),
                 )  # fmt: skip
                 sealed += [new] if new else []
@@ -168,11 +172,26 @@ def _erase(
     return Erased(done, less, tuple(each.segment for each in unreadable))
 
 
-def _is_asked(asked: Erasure, one: Stored) -> bool:
-    return asked.covers(one.camera, one.id, one.start_ms, one.end_ms)
+def _offsets(snapshot: Snapshot, district: str, cameras: Sequence[str]) -> dict[str, float]:
+    """By which offsets the times of an erasure are understood."""
+    return {
+        camera.id: camera.clock_offset_s
+        for camera in snapshot.cameras.values()
+        if camera.district == district and camera.clock_offset_s and (not cameras or camera.id in cameras)
+    }
 
 
-def _asked_rows(segment: Segment, asked: Erasure) -> NDArray[np.bool_]:
+def _touches(clocks: Clocks, entry: SegmentEntry, since_ms: int, until_ms: int) -> bool:
+    start_ms, end_ms = clocks.bounds(entry.start_ms, entry.end_ms, entry.clips)
+    return start_ms < until_ms and end_ms >= since_ms
+
+
+def _is_asked(asked: Erasure, one: Stored, clocks: Clocks) -> bool:
+    shift = clocks.shifts.get(one.clip, 0)
+    return asked.covers(one.camera, one.id, one.start_ms + shift, one.end_ms + shift)
+
+
+def _asked_rows(segment: Segment, asked: Erasure, clocks: Clocks) -> NDArray[np.bool_]:
     """(N,) which rows of a segment are to go; as `Erasure.covers`."""
     if asked.tracklet is not None:
         which = segment.column("tracklets")["id"] == int(asked.tracklet, 16)
@@ -181,7 +200,12 @@ def _asked_rows(segment: Segment, asked: Erasure) -> NDArray[np.bool_]:
         k for k, name in enumerate(segment.manifest.cameras) if not asked.cameras or name in asked.cameras
     ]
     here = np.isin(segment.column("camera"), cameras)
-    return here & (segment.column("start") < asked.until_ms) & (segment.column("end") >= asked.since_ms)
+    start, end = segment.column("start"), segment.column("end")
+    shifts = clocks.of_tracklets(segment)
+    if shifts is not None:
+        of_rows = shifts[segment.column("rows")["tracklet"]]
+        start, end = start + of_rows, end + of_rows
+    return here & (start < asked.until_ms) & (end >= asked.since_ms)
 
 
 def _coding(archive: ArchiveFiles, snapshot: Snapshot, entry: SegmentEntry) -> Coding | None:

@@ -152,7 +152,7 @@ def archive_figures(archive: ArchiveFiles) -> dict[str, Any]:
     """
     with Catalogue(archive) as catalogue:
         snapshot = catalogue.snapshot()
-    newest = max((clip.end_ms for clip in snapshot.clips), default=None)
+    newest = max((snapshot.clocks.clip(clip).end_ms for clip in snapshot.clips), default=None)
     return {
         "home": str(archive.home),
         "districts": len({district for district, _ in snapshot.cameras}),

@@ -28,7 +28,7 @@ from indexer.rewriting import open_entry, remove_folders, remove_leftovers, rewr
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.records import Record, Stored, Tracklet
 from indexer.shard.writer import SegmentOrigin, seal_segment
-from indexer.snapshot import Sealed, Snapshot
+from indexer.snapshot import Erasure, Sealed, Snapshot
 from indexer.times import from_milliseconds, local_day, milliseconds, to_local_iso
 from indexer.video import clip_start, open_clip
 from reid.camera_means import tally
@@ -230,6 +230,7 @@ def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
         tracklets=sum(each.manifest.tracklets for each in sealed),
         vectors=sum(each.manifest.vectors for each in sealed),
         warnings=tuple(content.report.warnings), seconds_taken=time.monotonic() - begun,
+        clock_offset_s=camera.clock_offset_s,
     )  # fmt: skip
     _record(run, clip, fingerprint, camera, sealed)
     run.done.append(clip)
@@ -267,10 +268,11 @@ def _differences(run: _Run, request: ClipRequest, before: ClipDone) -> list[str]
     place = (request.district or before.district, request.camera or before.camera)
     if place != (before.district, before.camera):
         found.append(f"as {before.district}/{before.camera}, not {place[0]}/{place[1]}")
-    start = _known_start(run, request)
-    if start is not None and milliseconds(start) != before.start_ms:
-        was = to_local_iso(from_milliseconds(before.start_ms))
-        found.append(f"with start {was}, not {to_local_iso(start)}")
+    shown = _shown_start(request)
+    # On the camera's own clock: its offset may be known better today, and every search corrects by that.
+    if shown is not None and abs(milliseconds(shown) - before.shown_ms) > 1:
+        was = to_local_iso(from_milliseconds(before.shown_ms))
+        found.append(f"with start {was} on the camera's clock, not {to_local_iso(shown)}")
     settings = (run.pipeline.detector.spec.sha256, run.pipeline.options.frames_per_second)
     if settings != (before.detector, before.frames_per_second):
         found.append("with another detector or frame rate")
@@ -322,10 +324,15 @@ def _record(
 
 def _known_start(run: _Run, request: ClipRequest, container_start: datetime | None = None) -> datetime | None:
     """The true start as far as it is known without decoding the clip."""
-    named = clip_start(request.path, container_start)
-    shown = request.start or (named[0] if named else None)
+    shown = _shown_start(request, container_start)
     camera = run.cameras.get((request.district or "", request.camera or ""))
     return shown if shown is None or camera is None else camera.true_time(shown)
+
+
+def _shown_start(request: ClipRequest, container_start: datetime | None = None) -> datetime | None:
+    """The start on the camera's clock as far as it is known without decoding the clip."""
+    named = clip_start(request.path, container_start)
+    return request.start or (named[0] if named else None)
 
 
 def _start_of(request: ClipRequest) -> tuple[datetime, StartSource]:
@@ -363,7 +370,7 @@ def _seal(
     for number, person in enumerate(content.people):
         tracklet = _tracklet(path, sha256, camera, start, content, number)
         record = tracklet.record
-        if any(each.covers(record.camera, record.id, record.start_ms, record.end_ms) for each in erasures):
+        if any(_is_erased(each, record, camera) for each in erasures):
             erased += 1
             continue
         by_day[local_day(start + timedelta(seconds=person.start_s)).isoformat()].append(tracklet)
@@ -384,6 +391,12 @@ def _seal(
         people = {camera.id: tally([one.vectors.astype(np.float32) for one in stored])}
         sealed.append(Sealed(seal_segment(run.archive, origin, stored), people))
     return sealed, erased
+
+
+def _is_erased(erasure: Erasure, record: Record, camera: Camera) -> bool:
+    """By the time that the camera was thought to show when that was erased."""
+    moved = erasure.moved_ms(camera.id, camera.clock_offset_s)
+    return erasure.covers(record.camera, record.id, record.start_ms - moved, record.end_ms - moved)
 
 
 def _tracklet(

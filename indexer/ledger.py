@@ -41,7 +41,7 @@ class ClipDone:
         path: where it lay.
         district, camera: where it was recorded.
         start_ms, end_ms: true time of its first and last frame read, milliseconds since 1970 UTC
-            (the camera's clock offset is already taken off).
+            (the camera's clock offset, as it was known then, is taken off).
         spans: (start, end) of the stretches that were looked at, in the same unit; damage leaves gaps.
         start_source: "given" (option or list), "name" or "container".
         detector, embedder: sha256 of the models.
@@ -50,6 +50,7 @@ class ClipDone:
         tracklets, vectors: counts.
         warnings: what was odd, for people.
         seconds_taken: wall-clock seconds of the indexing.
+        clock_offset_s: what was taken off; `indexer.clocks` corrects by it.
     """
 
     sha256: str
@@ -70,11 +71,21 @@ class ClipDone:
     vectors: int
     warnings: tuple[str, ...]
     seconds_taken: float
+    clock_offset_s: float = 0.0
 
     @property
     def footage_s(self) -> float:
         """Seconds of footage that were looked at."""
         return sum(end - start for start, end in self.spans) / 1000
+
+    @property
+    def shown_ms(self) -> int:
+        """Its start on the camera's own clock, milliseconds since 1970 UTC."""
+        return self.start_ms + round(self.clock_offset_s * 1000)
+
+    def shows_start_of(self, other: ClipDone) -> bool:
+        """Did the camera's clock show the same at the start of both? Offsets may differ, and are rounded."""
+        return abs(self.shown_ms - other.shown_ms) <= 1
 
     def pack(self) -> dict[str, Any]:
         """Plain values for the table."""

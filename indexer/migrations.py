@@ -243,6 +243,24 @@ def _link(source: Path, target: Path) -> None:
         sync_file(target)
 
 
+def catalogue_4_to_5(archive: ArchiveFiles, progress: Progress) -> None:
+    """Clips and erasures say by which clock offset they were understood. Nobody noted it then, so it is taken
+    to be the camera's of today: times stay as they are.
+    """
+    with KeyValueFile(archive.catalogue, TABLES, "write") as file, file.write() as tables:
+        offsets: dict[str, dict[str, float]] = defaultdict(dict)
+        for camera in tables["cameras"].values():
+            offsets[camera["district"]][camera["id"]] = camera["clock_offset_s"]
+        for clip in list(tables["clips"].values()):
+            clip["clock_offset_s"] = offsets[clip["district"]].get(clip["camera"], 0.0)
+            tables["clips"].put(clip["sha256"], clip)
+        for key, erasure in list(tables["erasures"].under("")):
+            known = offsets[erasure["district"]].items()
+            erasure["clock_offsets_s"] = {camera: offset for camera, offset in known if offset}
+            tables["erasures"].put(key, erasure)
+        tables["meta"].put("format_version", 5)
+
+
 def _version(archive: ArchiveFiles) -> int | None:
     with KeyValueFile(archive.catalogue, ("meta",), "read") as file, file.read() as tables:
         version: int | None = tables["meta"].get("format_version")
@@ -250,6 +268,6 @@ def _version(archive: ArchiveFiles) -> int | None:
 
 
 STEPS: Mapping[int | None, Callable[[ArchiveFiles, Progress], None]] = {
-    2: catalogue_2_to_3, 3: catalogue_3_to_4,
+    2: catalogue_2_to_3, 3: catalogue_3_to_4, 4: catalogue_4_to_5,
 }  # fmt: skip
 """By the format version that a step begins with."""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from indexer.cameras import Camera
+from indexer.clocks import Clocks, clocks_of
 from indexer.keyvalue import Table
 from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, checked_row, unpack_done, unpack_unfinished
 from indexer.shard.manifest import Manifest
@@ -82,6 +83,7 @@ class Erasure:
         tracklets, vectors: how many went.
         removed: sha256 of the manifests of the segments that are gone; `replaced`: of those that took the
             place of some, without what was erased.
+        clock_offsets_s: by camera id, the offset by which its times were understood; without those of 0.
     """
 
     district: str
@@ -94,6 +96,7 @@ class Erasure:
     vectors: int
     removed: tuple[str, ...]
     replaced: tuple[str, ...]
+    clock_offsets_s: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_expiry(self) -> bool:
@@ -108,6 +111,10 @@ class Erasure:
             return tracklet == self.tracklet
         here = not self.cameras or camera in self.cameras
         return here and start_ms < self.until_ms and end_ms >= self.since_ms
+
+    def moved_ms(self, camera: str, clock_offset_s: float) -> int:
+        """Milliseconds to add to its times when a camera's clock is known to be ahead by so much."""
+        return round((self.clock_offsets_s.get(camera, 0.0) - clock_offset_s) * 1000)
 
 
 @dataclass(frozen=True)
@@ -149,6 +156,16 @@ class Snapshot:
     def camera_means(self, dimension: int) -> CameraMeans:
         """Each camera's mean vector, for vectors of this dimension."""
         return CameraMeans(self.tallies, dimension)
+
+    def moved_ms(self, erasure: Erasure, key: tuple[str, str]) -> int:
+        """Milliseconds to add to an erasure's times by what is known of a camera's clock at this moment."""
+        known = self.cameras.get(key)
+        return erasure.moved_ms(key[1], known.clock_offset_s) if known else 0
+
+    @cached_property
+    def clocks(self) -> Clocks:
+        """How far stored times are off by what is known of the clocks at this moment."""
+        return clocks_of(self.cameras, self.clips)
 
     @cached_property
     def segments_of(self) -> Mapping[str, tuple[SegmentEntry, ...]]:

@@ -116,8 +116,10 @@ class Engine(Closing):
         for entry in snapshot.segments:
             if entry.quarantined is None:
                 old = known.get(entry.segment)
+                clocks = snapshot.clocks.of(entry.district, entry.cameras, entry.clips)
+                is_same = old is not None and (old.entry, old.clocks) == (entry, clocks)
                 segments.append(
-                    old if old and old.entry == entry else Loaded(self.archive, entry, self._handles)
+                    old if old and is_same else Loaded(self.archive, entry, self._handles, clocks)
                 )
         pool = before.pool if before else None
         if pool is None or pool.codebook.name != snapshot.codebook:

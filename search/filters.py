@@ -22,7 +22,10 @@ Key = tuple[str, str]
 
 
 class Columns(Protocol):
-    """Columns of a segment by name."""
+    """Columns of a segment by name; all of it lies between `start_ms` and `end_ms`."""
+
+    start_ms: int
+    end_ms: int
 
     def __getitem__(self, name: Name, /) -> NDArray[Any]: ...
 
@@ -96,7 +99,7 @@ class Filters:
         districts: slugs, at least one.
         cameras: camera ids; empty: every camera of these districts.
         since_ms, until_ms: milliseconds since 1970 UTC, half-open [since, until); None: no bound. A
-            tracklet counts when any part of it lies inside.
+            tracklet counts when any part of it lies inside, or may by the uncertainty of its camera's clock.
         near: only cameras within this radius; one whose place is unknown is left out, and told.
         upper, lower: sets of colours as `indexer.clothes`, any of which the clothes may have; empty: any. A
             tracklet whose colours are unknown always counts.
@@ -181,10 +184,10 @@ class Scope:
         inside = np.ones(len(start_ms), bool) if since is None else start_ms >= since
         return inside if until is None else inside & (end_ms < until)
 
-    def within_time(self, entry: SegmentEntry) -> bool:
-        """Does all of the segment lie in the window?"""
+    def within_time(self, start_ms: int, end_ms: int) -> bool:
+        """Does all between these moments lie in the window?"""
         since, until = self.filters.since_ms, self.filters.until_ms
-        return (since is None or entry.start_ms >= since) and (until is None or entry.end_ms < until)
+        return (since is None or start_ms >= since) and (until is None or end_ms < until)
 
     def rows(self, entry: SegmentEntry, columns: Columns) -> NDArray[np.bool_] | None:
         """(N,) which rows of a segment count; None when all do.
@@ -197,7 +200,7 @@ class Scope:
         cameras = self.cameras_of(entry)
         if cameras is not None:
             kept.append(cameras[columns["camera"]])
-        if not self.within_time(entry):
+        if not self.within_time(columns.start_ms, columns.end_ms):
             if self.filters.since_ms is not None:
                 kept.append(columns["end"] >= self.filters.since_ms)
             if self.filters.until_ms is not None:

@@ -52,7 +52,7 @@ class Content:
     """What is stored of a hit's tracklet.
 
     Attributes:
-        record, thumbnail: see `indexer.shard.records.Tracklet`.
+        record, thumbnail: see `indexer.shard.records.Tracklet`; times by what is known of the clock today.
         vectors: (K, D) float32 unit rows, the mean of its camera taken out.
         attributes: (COLUMNS,) int8, see `indexer.clothes`.
     """
@@ -303,12 +303,13 @@ class Matching:
                     heads = few.heads
                     if heads is None:
                         heads = loaded.segment.heads(few.rows.tolist())
+                    starts = loaded.starts_of(heads)
                 except ArchiveError as error:
                     self._note(loaded, error)
                     continue
                 name = loaded.entry.segment
                 for score, tracklet, start in zip(
-                    few.scores.tolist(), heads["tracklet"].tolist(), heads["start"].tolist(), strict=True
+                    few.scores.tolist(), heads["tracklet"].tolist(), starts.tolist(), strict=True
                 ):
                     before = hits.get((name, tracklet))
                     if before is None or score > before.score:
@@ -338,12 +339,12 @@ class Matching:
     def _contents(self, loaded: Loaded, group: Sequence[Hit]) -> list[Content]:
         """What is stored of some hits of one segment."""
         positions = [hit.tracklet for hit in group]
-        means = loaded.means_of(self._view.means)
+        means, true = loaded.means_of(self._view.means), loaded.clocks.record
         found = loaded.segment.vectors_of(positions)
         together = unit_rows(np.concatenate([rows - means[camera] for rows, camera in found]))
         vectors = np.split(together, np.cumsum([len(rows) for rows, _ in found[:-1]]))
         shown = zip(loaded.segment.contents(positions), vectors, strict=True)
-        return [Content(record, thumbnail, own, said) for (record, thumbnail, said), own in shown]
+        return [Content(true(record), thumbnail, own, said) for (record, thumbnail, said), own in shown]
 
     def _note(self, loaded: Loaded, error: ArchiveError) -> None:
         """A damaged segment is noted and left out; a machine that is not fit ends the search."""

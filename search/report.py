@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from indexer.clocks import MATTERS_S
 from indexer.clothes import colour_names
 from indexer.coverage import Coverage
 from indexer.districts import Districts
@@ -49,6 +50,25 @@ REASONS_KO = {
 def local_time(milliseconds: int) -> str:
     """`2025-11-03 16:02:11`, Asia/Seoul, from milliseconds since 1970 UTC."""
     return to_local_iso(from_milliseconds(milliseconds))[:19].replace("T", " ")
+
+
+def clock_doubt(sighting: Sighting) -> str:
+    """`± 40 s` where the camera's clock may be off by so much that it matters; else empty."""
+    seconds = sighting.clock_uncertainty_s
+    if seconds is None or seconds < MATTERS_S:
+        return ""
+    return f"± {seconds:.0f} s" if seconds < 180 else f"± {seconds / 60:.0f} min"
+
+
+def clock_note(result: SearchResult) -> str:
+    """What a reader must know of sightings that uncertain clocks may put outside the window; or empty."""
+    unsure = [str(sighting.rank) for sighting in result.sightings if sighting.perhaps_outside]
+    if not unsure:
+        return ""
+    return (
+        f"clock uncertain: rank {', '.join(unsure)} may lie outside the asked window, as far as their"
+        " cameras' clocks may be off; what may lie inside is shown"
+    )
 
 
 def duration(sighting: Sighting) -> str:
@@ -159,6 +179,8 @@ def _sighting_json(sighting: Sighting) -> dict[str, Any]:
         "start": _iso(record.start_ms),
         "end": _iso(record.end_ms),
         "best_time": _iso(record.best_ms),
+        "clock_uncertainty_s": sighting.clock_uncertainty_s,
+        "perhaps_outside": sighting.perhaps_outside,
         "box": list(record.box),
         "clip": record.path,
         "clip_offset_s": record.best_offset_s,
@@ -247,7 +269,8 @@ def to_html(result: SearchResult, districts: Districts) -> str:
     )  # fmt: skip
     environment.filters.update(
         local_time=local_time, camera_time=camera_time, camera_time_ko=camera_time_ko, percent=percent,
-        chance=chance, jpeg=_data_uri, duration=duration, file_name=lambda path: Path(path).name,
+        chance=chance, jpeg=_data_uri, duration=duration, clock_doubt=clock_doubt,
+        file_name=lambda path: Path(path).name,
     )  # fmt: skip
     people = [crop(query.picture, np.array(query.person_box, np.float32)) for query in result.request.queries]
     return environment.get_template("report.html.j2").render(
@@ -258,6 +281,7 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         seen_notes=notes_of(result.request.last_seen, result.coverage.until_ms),
         apart=apart,
         apart_ko=apart_ko,
+        clock_note=clock_note(result),
         percent_recall=f"{result.plan.expected_recall:.1%}",
         districts={district.slug: district for district in districts.all},
         asked=[districts.find(slug) for slug in result.request.filters.districts],

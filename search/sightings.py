@@ -56,6 +56,8 @@ class Sighting:
         place: of the camera; None when nobody knows.
         distance_m, minutes_after: how far from where the person was last seen, and how long after; None
             without a report, the distance also when nobody knows where the camera is.
+        clock_uncertainty_s: seconds by which its times may be off, either way; None when nobody knows.
+        perhaps_outside: by that it may lie outside the asked window.
     """
 
     rank: int
@@ -69,6 +71,8 @@ class Sighting:
     place: Place | None = None
     distance_m: float | None = None
     minutes_after: float | None = None
+    clock_uncertainty_s: float | None = None
+    perhaps_outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,13 @@ def _coverage(found: Found, filters: Filters) -> Coverage:
     return replace(coverage, missing=(*coverage.missing, unplaced))
 
 
+def _perhaps_outside(record: Record, filters: Filters, slack_ms: int) -> bool:
+    """May the tracklet lie outside the window when its times may be off by so much?"""
+    early = filters.since_ms is not None and record.end_ms - slack_ms < filters.since_ms
+    late = filters.until_ms is not None and record.start_ms + slack_ms >= filters.until_ms
+    return early or late
+
+
 def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, ...]:
     """The best of what was found, by all the evidence."""
     if not found.hits:
@@ -164,7 +175,7 @@ def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, .
         evidence.append(place_and_time(request.last_seen, found))
     together = total(evidence)
     chances = probabilities(together, found.tracklets) if calibration else None
-    sightings = []
+    sightings, slack = [], found.view.snapshot.clocks.slack
     for rank, place in enumerate(np.argsort(-together, kind="stable")[: request.top].tolist(), 1):
         hit, content = found.hits[place], found.contents[place]
         key = found.view.by_name[hit.segment].entry.district, content.record.camera
@@ -175,6 +186,8 @@ def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, .
                 {each.name: float(each.log_ratios[place]) for each in evidence}, key[0],
                 camera.name if camera and camera.name else key[1], content.record, content.thumbnail,
                 place_of(camera), *_apart(request.last_seen, camera, content.record),
+                clock_uncertainty_s=camera.clock_uncertainty_s if camera else None,
+                perhaps_outside=_perhaps_outside(content.record, request.filters, slack.get(key, 0)),
             )
         )  # fmt: skip
     return tuple(sightings)
@@ -200,9 +213,7 @@ def _route(
     return find_route(stops, places, window_s, seen.age if seen else "adult", seen)
 
 
-def _apart(
-    seen: LastSeen | None, camera: Camera | None, record: Record
-) -> tuple[float, float] | tuple[None, float | None]:
+def _apart(seen: LastSeen | None, camera: Camera | None, record: Record) -> tuple[float | None, float | None]:
     """Metres and minutes from where and when the person was last seen."""
     if seen is None:
         return None, None

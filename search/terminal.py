@@ -9,9 +9,18 @@ from indexer.coverage import Coverage
 from indexer.districts import Districts
 from search.last_seen import apart, notes_of
 from search.planner import Plan
-from search.report import camera_time, chance, duration, filter_notes, local_time, percent
+from search.report import (
+    camera_time,
+    chance,
+    clock_doubt,
+    clock_note,
+    duration,
+    filter_notes,
+    local_time,
+    percent,
+)
 from search.route_text import passed, rank_text, route_notes, way_text
-from search.sightings import SearchResult
+from search.sightings import SearchResult, Sighting
 
 _SHOWN_PLACES = 4
 _TABLE_WIDTH = 100  # characters; a narrower table would cut scores and times
@@ -37,6 +46,8 @@ def print_result(console: Console, result: SearchResult, districts: Districts) -
     print_coverage(console, result.coverage)
     notes = notes_of(result.request.last_seen, result.coverage.until_ms)
     for note in [*filter_notes(result.request.filters), *notes]:
+        console.print(f"note: {note}", style="yellow", highlight=False)
+    if note := clock_note(result):
         console.print(f"note: {note}", style="yellow", highlight=False)
     for name, reason in result.damaged:
         console.print(f"damaged segment {name}: {reason}", style="red", highlight=False)
@@ -87,7 +98,7 @@ def _print_blocks(console: Console, result: SearchResult, districts: Districts) 
             f"{sighting.rank}. probability {chance(sighting.probability)}, score {sighting.score:.3f}",
             style="bold",
         )
-        console.print(f"   {local_time(record.start_ms)} KST, {duration(sighting)}")
+        console.print(f"   {_when(sighting)} KST, {duration(sighting)}")
         console.print(f"   {district.name_ko} {district.slug}, {sighting.camera_name}")
         console.print(f"   camera {record.camera}, id {record.id}")
         if sighting.minutes_after is not None:
@@ -115,10 +126,14 @@ def _table(result: SearchResult, districts: Districts) -> Table:
         table.add_row(
             str(sighting.rank), chance(sighting.probability), f"{sighting.score:.3f}", camera,
             f"{district.name_ko} {district.slug}",
-            local_time(sighting.record.start_ms), duration(sighting),
+            _when(sighting), duration(sighting),
             *([] if after is None else [apart(sighting.distance_m, after)]), sighting.record.id,
         )  # fmt: skip
     return table
+
+
+def _when(sighting: Sighting) -> str:
+    return f"{local_time(sighting.record.start_ms)} {clock_doubt(sighting)}".strip()
 
 
 def counted(number: int, noun: str) -> str:

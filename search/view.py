@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.clocks import RIGHT, Clocks
 from indexer.clothes import UNKNOWN
 from indexer.codes import Codebook, CodePool, Slot
 from indexer.coverage import Footage
@@ -25,15 +26,29 @@ _ANY = np.uint16(0xFFFF)  # every colour
 
 F32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 
 class Loaded:
-    """A segment as a search holds it; stays in memory while views of the archive come and go."""
+    """A segment as a search holds it; stays in memory while views of the archive come and go.
 
-    def __init__(self, archive: ArchiveFiles, entry: SegmentEntry, handles: Handles) -> None:
+    Args:
+        archive: that holds it. entry: of the catalogue.
+        handles: of files that stay open.
+        clocks: what is to be done to its times.
+
+    Attributes:
+        start_ms, end_ms: the earliest and the latest moment that something in it may be of.
+    """
+
+    def __init__(
+        self, archive: ArchiveFiles, entry: SegmentEntry, handles: Handles, clocks: Clocks = RIGHT
+    ) -> None:
         self._archive = archive
         self._handles = handles
         self.entry = entry
+        self.clocks = clocks
+        self.start_ms, self.end_ms = clocks.bounds(entry.start_ms, entry.end_ms, entry.clips)
         self.slot: tuple[CodePool, Slot] | None = None
         self._columns: dict[str, NDArray[Any]] = {}
         self._means: tuple[CameraMeans, F32] | None = None
@@ -50,13 +65,36 @@ class Loaded:
         return sum(int(clip[:32], 16) for clip in self.entry.clips)
 
     def __getitem__(self, name: columns.Name) -> NDArray[Any]:
-        """A column that filters read; clothes of unknown colours may have any: all bits are set."""
+        """A column that filters read; clothes of unknown colours may have any: all bits are set; `start` and
+        `end` are as early and as late as they may truly be.
+        """
         if name not in self._columns:
             column = self.segment.column(name)
             if name in ("upper", "lower"):
                 column = np.where(column == UNKNOWN, _ANY, column)
+            if name in ("start", "end"):
+                column = self._true_times(column, -1 if name == "start" else 1)
             self._columns[name] = column
         return self._columns[name]
+
+    def _true_times(self, stored: Ints, way: int) -> Ints:
+        if self._shifts is not None:
+            stored = stored + self._shifts[self["rows"]["tracklet"]]
+        if self.clocks.slack:
+            keys = [(self.entry.district, camera) for camera in self.entry.cameras]
+            slack = np.array([self.clocks.slack.get(key, 0) for key in keys], np.int64)
+            stored = stored + way * slack[self["camera"]]
+        return stored
+
+    @cached_property
+    def _shifts(self) -> Ints | None:
+        return self.clocks.of_tracklets(self.segment) if self.clocks.shifts else None
+
+    def starts_of(self, heads: NDArray[np.void]) -> Ints:
+        """(n,) true starts of the tracklets of rows with these heads, milliseconds since 1970 UTC."""
+        if self._shifts is None:
+            return heads["start"]
+        return np.asarray(heads["start"] + self._shifts[heads["tracklet"]], np.int64)
 
     def means_of(self, means: CameraMeans) -> F32:
         """(C, D) of the segment's cameras."""
@@ -87,8 +125,9 @@ class View:
         pool: codes in memory, of the codebook in use; None without one.
 
     Attributes:
-        start_ms, end_ms, vectors: (S,) int64, of each segment. coded: (S,) bool, whether it has codes of the
-            codebook in use.
+        start_ms, end_ms: (S,) int64, see `Loaded`.
+        vectors: (S,) int64, of each segment.
+        coded: (S,) bool, whether it has codes of the codebook in use.
     """
 
     def __init__(
@@ -99,8 +138,8 @@ class View:
         self.means = means
         self.pool = pool
         entries = [loaded.entry for loaded in self.segments]
-        self.start_ms = np.array([entry.start_ms for entry in entries], np.int64)
-        self.end_ms = np.array([entry.end_ms for entry in entries], np.int64)
+        self.start_ms = np.array([loaded.start_ms for loaded in self.segments], np.int64)
+        self.end_ms = np.array([loaded.end_ms for loaded in self.segments], np.int64)
         self.vectors = np.array([entry.vectors for entry in entries], np.int64)
         name = pool.codebook.name if pool else None
         self.coded = np.array([name is not None and entry.codebook == name for entry in entries], bool)

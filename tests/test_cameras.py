@@ -11,6 +11,7 @@ from indexer.districts import load_districts
 from reid.errors import InputError
 
 HEADER = "camera,name,district,latitude,longitude,clock_offset_s"
+CLOCKS = "camera,district,clock_offset_s,clock_uncertainty_s"
 
 
 def read(tmp_path: Path, text: str, encoding: str = "utf-8") -> tuple[Camera, ...]:
@@ -122,3 +123,41 @@ def test_safe_ids(camera_id: str) -> None:
 def test_unsafe_ids(camera_id: str) -> None:
     with pytest.raises(InputError, match="camera id"):
         check_camera_id(camera_id)
+
+
+def test_how_well_a_clock_is_known(tmp_path: Path) -> None:
+    found = read(tmp_path, f"{CLOCKS}\na,songpa,2,1.5\nb,songpa,,0\nc,songpa,-3,\n")
+    assert [(each.clock_offset_s, each.clock_uncertainty_s) for each in found] == [
+        (2.0, 1.5), (0.0, 0.0), (-3.0, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("uncertainty", "expected"),
+    [
+        ("-1", "expected a clock uncertainty of 0 seconds or more, got '-1'"),
+        ("some", "expected a clock uncertainty in seconds of at most a day, got 'some'"),
+        ("nan", "at most a day, got 'nan'"),
+        ("inf", "at most a day, got 'inf'"),
+        ("86401", "at most a day, got '86401'"),
+    ],
+)
+def test_bad_uncertainties(tmp_path: Path, uncertainty: str, expected: str) -> None:
+    with pytest.raises(InputError, match="line 2") as caught:
+        read(tmp_path, f"{CLOCKS}\na,songpa,0,{uncertainty}\n")
+    assert expected in str(caught.value)
+
+
+def test_what_was_measured_of_a_clock_stays_where_a_list_is_silent(tmp_path: Path) -> None:
+    known = {("songpa", "a"): Camera("a", "old", "songpa", 37.5, 127.1, 90.0, 4.0)}
+    path = tmp_path / "cameras.csv"
+    cases = [
+        ("camera,name,district\na,new,songpa", Camera("a", "new", "songpa", None, None, 90.0, 4.0)),
+        (f"{CLOCKS}\na,songpa,90,", Camera("a", "", "songpa", None, None, 90.0, 4.0)),
+        (f"{CLOCKS}\na,songpa,0,", Camera("a", "", "songpa", None, None, 0.0, None)),
+        (f"{CLOCKS}\na,songpa,,7", Camera("a", "", "songpa", None, None, 90.0, 7.0)),
+        (f"{CLOCKS}\na,nowon,,", Camera("a", "", "nowon")),
+    ]
+    for text, expected in cases:
+        path.write_text(text, "utf-8")
+        assert read_cameras(path, load_districts(), known) == (expected,)

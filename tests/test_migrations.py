@@ -32,7 +32,7 @@ from tests.crowd import embedder, fill, people
 
 TWO = ("songpa", "nowon")
 LINKED = ("vectors.f16", "records.bin", "index.faiss")
-STEPS = ("catalogue_2_to_3", "catalogue_3_to_4")
+STEPS = ("catalogue_2_to_3", "catalogue_3_to_4", "catalogue_4_to_5")
 
 
 def rewrite_as_before(archive: ArchiveFiles, everybody: Mapping[str, Tracklet]) -> None:

@@ -71,7 +71,12 @@ def _plain(value: Any) -> Any:
     """Dataclasses as lists and dictionaries, moments as text."""
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
-    return json.loads(json.dumps(asdict(value), default=str))
+    return json.loads(json.dumps(asdict(value, dict_factory=_drawn), default=str))
+
+
+def _drawn(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """How well a clock is known is nothing that a city shows."""
+    return {name: value for name, value in fields if name != "clock_uncertainty_s"}
 
 
 def make_plan(settings: CitySettings) -> CityPlan:
