@@ -61,8 +61,12 @@ class Pieces:
         self._camera, self._state = low[first] // _SPAN, state[first]
         self._start, self._end = low[first] % _SPAN, high[last] - self._camera * _SPAN
 
-    def inside(self, since_ms: int, until_ms: int, cameras: int, states: int) -> Ints:
-        """(cameras, states) milliseconds of each camera in each state inside a window."""
+    def inside(self, since_ms: int | Ints, until_ms: int | Ints, cameras: int, states: int) -> Ints:
+        """(cameras, states) milliseconds of each camera in each state inside a window, or one of its own."""
+        if not isinstance(since_ms, int):
+            since_ms = since_ms[self._camera]
+        if not isinstance(until_ms, int):
+            until_ms = until_ms[self._camera]
         lengths = np.minimum(self._end, until_ms) - np.maximum(self._start, since_ms)
         which = self._camera * states + self._state
         sums = np.bincount(which, np.maximum(lengths, 0), cameras * states)  # exact: below 2**53

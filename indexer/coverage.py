@@ -32,11 +32,15 @@ ERASED = "erased"
 """There is footage of it, and that was erased on request."""
 EXPIRED = "expired"
 """There was footage of it, and all of the district up to a later moment was erased (`reid erase --until`)."""
+CLOCK_UNCERTAIN = "clock uncertain"
+"""So much less was searched if the camera's clock is off by as much as it may be."""
 NO_CAMERA = "no camera in district"
 UNKNOWN_CAMERA = "unknown camera"
 UNPLACED = "camera without a place"
 
-REASONS = (NO_FOOTAGE, NOT_INDEXED, FAILED_CLIP, QUARANTINED, DAMAGED_SEGMENT, ERASED, EXPIRED)
+REASONS = (
+    NO_FOOTAGE, NOT_INDEXED, FAILED_CLIP, QUARANTINED, DAMAGED_SEGMENT, ERASED, EXPIRED, CLOCK_UNCERTAIN,
+)  # fmt: skip
 """Those with an amount of camera-time."""
 
 _SEARCHED = "searched"
@@ -44,6 +48,8 @@ _SEARCHED = "searched"
 # than the footage would have. What one sound clip shows is searched, whatever befell others of that time.
 _STATES = (EXPIRED, ERASED, _SEARCHED, QUARANTINED, DAMAGED_SEGMENT, FAILED_CLIP, NOT_INDEXED)
 _FOOTAGE = [_STATES.index(state) for state in _STATES if state not in (EXPIRED, ERASED)]
+
+_PARTS = (-1, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1)  # of what a clock may be off, that are tried
 
 _MS_PER_HOUR = 3_600_000
 _NEVER = 1 << 62
@@ -188,6 +194,7 @@ class Footage:
         ]  # fmt: skip
         stretches += _erased(snapshot, self._keys)
         self._pieces = Pieces(stretches, len(_STATES), _states)
+        self._slack = np.array([snapshot.clocks.slack.get(key, 0) for key in self._keys], np.int64)
         self._failures = _Unfinished(snapshot.failures, number)
         self._waiting = _Unfinished(snapshot.waiting, number)
 
@@ -214,6 +221,10 @@ class Footage:
         times = self._pieces.inside(since, until, len(self._keys), len(_STATES))
         found = {state: times[:, place] for place, state in enumerate(_STATES)}
         found[NO_FOOTAGE] = window - times.sum(axis=1)
+        found[CLOCK_UNCERTAIN] = np.zeros(len(self._keys), np.int64)
+        if self._slack.any() and (since_ms, until_ms) != (None, None):
+            least = self._least_searched(found[_SEARCHED], since, until)
+            found[CLOCK_UNCERTAIN], found[_SEARCHED] = found[_SEARCHED] - least, least
         missing = np.stack([found[reason] for reason in REASONS], axis=1)
         rows = np.flatnonzero(asked)
         by_camera = CameraTimes(
@@ -232,6 +243,15 @@ class Footage:
             ),
             by_camera,
         )  # fmt: skip
+
+    def _least_searched(self, searched: Ints, since: int, until: int) -> Ints:
+        """(C,) milliseconds of the window that were searched however far off the clocks are."""
+        least = searched
+        for part in _PARTS:
+            moved = np.round(self._slack * part).astype(np.int64)
+            inside = self._pieces.inside(since + moved, until + moved, len(self._keys), len(_STATES))
+            least = np.minimum(least, inside[:, _STATES.index(_SEARCHED)])
+        return least
 
     def _window(
         self, asked: Bools, since_ms: int | None, until_ms: int | None, now_ms: int

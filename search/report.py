@@ -38,6 +38,7 @@ REASONS_KO = {
     "not yet indexed": "아직 색인하지 않은 영상",
     "failed clip": "읽지 못한 영상",
     "quarantined segment": "격리된 색인",
+    "clock uncertain": "카메라 시계 오차",
     "damaged segment": "손상된 색인",
     "expired": "보관 기간이 지난 기록",
     "no camera in district": "등록된 카메라 없는 구",

@@ -9,6 +9,7 @@ import pytest
 
 from indexer.cameras import Camera
 from indexer.coverage import (
+    CLOCK_UNCERTAIN,
     DAMAGED_SEGMENT,
     ERASED,
     EXPIRED,
@@ -307,6 +308,37 @@ def adds_up(coverage: Coverage) -> None:
     amounts = times.missing_ms.sum(axis=0).tolist()
     assert {reason: told.pop(reason, 0) for reason in REASONS} == dict(zip(REASONS, amounts, strict=True))
     assert not any(told.values())
+
+
+CLOCKS = [
+    # (footage, window, searched for sure, clock uncertain), of a clock that may be 20 s off
+    ([(0, 100)], (30, 70), 40, 0),
+    ([(0, 100)], (10, 60), 40, 10),
+    ([(0, 100)], (90, 130), 0, 10),
+    ([(0, 40), (60, 200)], (40, 60), 0, 0),
+    ([(0, 40), (60, 200)], (40, 70), 10, 0),
+    ([(0, 40), (60, 200)], (60, 90), 10, 20),
+    ([(0, 40), (60, 200)], (None, 90), 50, 20),
+    ([(0, 40), (60, 200)], (None, None), 180, 0),
+]
+
+
+@pytest.mark.parametrize(("spans", "window", "sure", "unsure"), CLOCKS)
+def test_a_clock_that_may_be_off_leaves_open_what_was_searched(
+    spans: list[tuple[int, int]], window: tuple[int | None, int | None], sure: int, unsure: int
+) -> None:
+    snapshot = archive("AB", clip("A", *spans), clip("B", *spans))
+    seen = {key: replace(each, clock_uncertainty_s=20.0) for key, each in snapshot.cameras.items()}
+    seen["songpa", "B"] = snapshot.cameras["songpa", "B"]
+    since, until = window
+    coverage = Footage(replace(snapshot, cameras=seen)).measure(
+        ["songpa"], (), None if since is None else since * 1000, until and until * 1000, NOW_MS
+    )
+    first, second = coverage.by_camera
+    assert round(first.searched_camera_hours * 3600) == sure
+    assert round(dict(first.missing).get(CLOCK_UNCERTAIN, 0) * 3600) == unsure
+    assert CLOCK_UNCERTAIN not in dict(second.missing)
+    adds_up(coverage)
 
 
 def test_the_worst_cameras_come_first() -> None:
