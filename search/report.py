@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from indexer.clocks import MATTERS_S
 from indexer.clothes import colour_names
 from indexer.coverage import Coverage
 from indexer.districts import Districts
@@ -23,16 +22,28 @@ from reid.images import crop, encode_jpeg, fit_within
 from search.asked import request_to_json
 from search.filters import Filters
 from search.last_seen import LastSeen, apart, apart_ko, notes_of
+from search.map import draw_map
 from search.plain import to_plain
 from search.provenance import Provenance
 from search.query import Query
-from search.route_text import route_json
+from search.route_text import CAUTION_KO as ROUTE_CAUTION_KO
+from search.route_text import SURENESS_KO, passed, rank_text, route_json, route_notes, way_text
 from search.sightings import SearchResult, Sighting
+from search.timeline import draw_timeline
+from search.wording import (
+    camera_time,
+    camera_time_ko,
+    chance,
+    clock_doubt,
+    clock_note,
+    duration,
+    local_time,
+    percent,
+)  # fmt: skip
 
 CAUTION = "A score is likeness, not identity: a person must compare the pictures."
 CAUTION_KO = "점수는 닮은 정도일 뿐 동일인이라는 뜻이 아닙니다. 반드시 사람이 사진을 비교해야 합니다."
 
-_UNITS_KO = {"h": "시간", "min": "분", "s": "초"}
 REASONS_KO = {
     "no footage": "영상 없음",
     "not yet indexed": "아직 색인하지 않은 영상",
@@ -46,65 +57,6 @@ REASONS_KO = {
     "erased": "삭제된 기록",
     "camera without a place": "위치를 모르는 카메라",
 }
-
-
-def local_time(milliseconds: int) -> str:
-    """`2025-11-03 16:02:11`, Asia/Seoul, from milliseconds since 1970 UTC."""
-    return to_local_iso(from_milliseconds(milliseconds))[:19].replace("T", " ")
-
-
-def clock_doubt(sighting: Sighting) -> str:
-    """`± 40 s` where the camera's clock may be off by so much that it matters; else empty."""
-    seconds = sighting.clock_uncertainty_s
-    if seconds is None or seconds < MATTERS_S:
-        return ""
-    return f"± {seconds:.0f} s" if seconds < 180 else f"± {seconds / 60:.0f} min"
-
-
-def clock_note(result: SearchResult) -> str:
-    """What a reader must know of sightings that uncertain clocks may put outside the window; or empty."""
-    unsure = [str(sighting.rank) for sighting in result.sightings if sighting.perhaps_outside]
-    if not unsure:
-        return ""
-    return (
-        f"clock uncertain: rank {', '.join(unsure)} may lie outside the asked window, as far as their"
-        " cameras' clocks may be off; what may lie inside is shown"
-    )
-
-
-def duration(sighting: Sighting) -> str:
-    """Length of a sighting: `7 s` or `2 min 05 s`."""
-    seconds = round((sighting.record.end_ms - sighting.record.start_ms) / 1000)
-    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60:02d} s"
-
-
-def camera_time(hours: float) -> str:
-    """Camera-time in words that never round something to nothing: hours, minutes or seconds."""
-    if hours >= 1:
-        return f"{hours:,.1f} h"
-    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.1f} s"
-
-
-def camera_time_ko(hours: float) -> str:
-    """The same in Korean."""
-    amount, unit = camera_time(hours).split()
-    return f"{amount}{_UNITS_KO[unit]}"
-
-
-def percent(share: float) -> str:
-    """`37 %`; never `0 %` for something and never `100 %` for less than all."""
-    if 0 < share < 0.01:
-        return "under 1 %"
-    return f"{min(share * 100, 99) if share < 1 else 100:.0f} %"
-
-
-def chance(probability: float | None) -> str:
-    """A probability in words: never certain, never impossible; `-` where nobody can tell."""
-    if probability is None:
-        return "-"
-    if probability < 0.01:
-        return "under 1 %"
-    return "over 99 %" if probability > 0.99 else f"{probability * 100:.0f} %"
 
 
 def to_json(result: SearchResult) -> dict[str, Any]:
@@ -273,6 +225,7 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         chance=chance, jpeg=_data_uri, duration=duration, clock_doubt=clock_doubt,
         file_name=lambda path: Path(path).name,
     )  # fmt: skip
+    placed = result.request.route or result.request.last_seen is not None
     people = [crop(query.picture, np.array(query.person_box, np.float32)) for query in result.request.queries]
     return environment.get_template("report.html.j2").render(
         result=result,
@@ -280,6 +233,14 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         share=result.coverage.searched_share,
         notes=filter_notes(result.request.filters),
         seen_notes=notes_of(result.request.last_seen, result.coverage.until_ms),
+        map=draw_map(result, districts) if placed else "",
+        timeline=draw_timeline(result) if placed else "",
+        hops=passed(result),
+        way=way_text,
+        ranks=lambda ids: rank_text(result, ids),
+        route_notes=route_notes(result),
+        route_caution_ko=ROUTE_CAUTION_KO,
+        sureness_ko=SURENESS_KO,
         apart=apart,
         apart_ko=apart_ko,
         clock_note=clock_note(result),

@@ -9,18 +9,10 @@ from indexer.coverage import Coverage
 from indexer.districts import Districts
 from search.last_seen import apart, notes_of
 from search.planner import Plan
-from search.report import (
-    camera_time,
-    chance,
-    clock_doubt,
-    clock_note,
-    duration,
-    filter_notes,
-    local_time,
-    percent,
-)
+from search.report import filter_notes
 from search.route_text import passed, rank_text, route_notes, way_text
 from search.sightings import SearchResult, Sighting
+from search.wording import camera_time, chance, clock_doubt, clock_note, duration, local_time, percent
 
 _SHOWN_PLACES = 4
 _TABLE_WIDTH = 100  # characters; a narrower table would cut scores and times

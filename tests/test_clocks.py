@@ -23,10 +23,11 @@ from indexer.shard.files import ArchiveFiles
 from search.engine import Engine
 from search.filters import Filters
 from search.query import Query
-from search.report import clock_doubt, to_html, to_json
+from search.report import to_html, to_json
 from search.request import Request
 from search.sightings import SearchResult, find_sightings
 from search.terminal import print_result
+from search.wording import clock_doubt
 from tests.canned import at, clip, copy_of, index, snapshot
 from tests.crowd import embedder, people
 

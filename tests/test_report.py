@@ -12,9 +12,10 @@ from indexer.coverage import Coverage, Missing
 from indexer.districts import load_districts
 from search.filters import Filters, Near
 from search.planner import Plan
-from search.report import camera_time, chance, percent, to_html, to_json
+from search.report import to_html, to_json
 from search.sightings import SearchResult
 from search.terminal import print_result
+from search.wording import camera_time, chance, percent
 from tests.test_search import made, red, search  # noqa: F401  fixtures
 from tests.world import COLOURS, colour_vector
 
