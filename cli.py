@@ -200,6 +200,9 @@ def search(
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare every vector, however long that takes.")
     ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Also list what was searched of each camera, and why not more.")
+    ] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the report as one HTML file.")] = None,
     home: Home = None,
     as_json: Json = False,
@@ -221,7 +224,7 @@ def search(
     if as_json:
         _print_json(to_json(result))
     else:
-        _print_result(result, districts)
+        _print_result(result, districts, by_camera=coverage)
     return 1 if result.damaged else 0
 
 
@@ -894,10 +897,10 @@ def _parse_near(text: str, kilometres: float) -> Near:
     return Near(latitude, longitude, kilometres * 1000)
 
 
-def _print_result(result: SearchResult, table: Districts) -> None:
+def _print_result(result: SearchResult, table: Districts, by_camera: bool = False) -> None:
     from search.terminal import print_result
 
-    print_result(_console(), result, table)
+    print_result(_console(), result, table, by_camera=by_camera)
 
 
 def _write_report(path: Path, result: SearchResult, table: Districts) -> None:

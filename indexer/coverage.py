@@ -154,11 +154,6 @@ class Coverage:
         """Searched part of the asked camera-time, 0..1; 0 when nothing was asked."""
         return self.searched_camera_hours / self.asked_camera_hours if self.asked_camera_hours else 0.0
 
-    @property
-    def is_whole(self) -> bool:
-        """Was all that was asked searched, also what has no known length?"""
-        return self.asked_camera_hours > 0 and not self.missing
-
 
 class Footage:
     """The camera-time of an archive, sorted once and measured often.

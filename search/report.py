@@ -15,11 +15,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from indexer.clothes import colour_names
-from indexer.coverage import Coverage
 from indexer.districts import Districts
 from indexer.times import from_milliseconds, to_local_iso
 from reid.images import crop, encode_jpeg, fit_within
 from search.asked import request_to_json
+from search.coverage_text import SEARCHED, WORDS_KO, amount, amount_ko, bar, coverage_json, verdict
 from search.filters import Filters
 from search.last_seen import LastSeen, apart, apart_ko, notes_of
 from search.map import draw_map
@@ -44,19 +44,7 @@ from search.wording import (
 CAUTION = "A score is likeness, not identity: a person must compare the pictures."
 CAUTION_KO = "점수는 닮은 정도일 뿐 동일인이라는 뜻이 아닙니다. 반드시 사람이 사진을 비교해야 합니다."
 
-REASONS_KO = {
-    "no footage": "영상 없음",
-    "not yet indexed": "아직 색인하지 않은 영상",
-    "failed clip": "읽지 못한 영상",
-    "quarantined segment": "격리된 색인",
-    "clock uncertain": "카메라 시계 오차",
-    "damaged segment": "손상된 색인",
-    "expired": "보관 기간이 지난 기록",
-    "no camera in district": "등록된 카메라 없는 구",
-    "unknown camera": "등록되지 않은 카메라",
-    "erased": "삭제된 기록",
-    "camera without a place": "위치를 모르는 카메라",
-}
+_FEW_CAMERAS = 12  # a longer table of cameras is folded
 
 
 def to_json(result: SearchResult) -> dict[str, Any]:
@@ -67,7 +55,7 @@ def to_json(result: SearchResult) -> dict[str, Any]:
         "expected_right": None if result.expected_right is None else round(result.expected_right, 3),
         "sightings": [_sighting_json(sighting) for sighting in result.sightings],
         "route": route_json(result),
-        "coverage": _coverage_json(result.coverage),
+        "coverage": coverage_json(result.coverage),
         "damaged": [{"segment": name, "reason": reason} for name, reason in result.damaged],
         "filters": _filters_json(result.request.filters),
         "last_seen": _last_seen_json(result.request.last_seen),
@@ -140,37 +128,6 @@ def _sighting_json(sighting: Sighting) -> dict[str, Any]:
     }
 
 
-def _coverage_json(coverage: Coverage) -> dict[str, Any]:
-    return {
-        "since": _iso(coverage.since_ms),
-        "until": _iso(coverage.until_ms),
-        "cameras": coverage.cameras,
-        "asked_camera_hours": round(coverage.asked_camera_hours, 5),
-        "searched_camera_hours": round(coverage.searched_camera_hours, 5),
-        "missing": [
-            {
-                "reason": gap.reason,
-                "camera_hours": None if gap.camera_hours is None else round(gap.camera_hours, 5),
-                "where": list(gap.where),
-                "unmeasured": gap.unmeasured,
-            }
-            for gap in coverage.missing
-        ],
-        "by_camera": [
-            {
-                "district": each.district,
-                "camera": each.camera,
-                "asked_camera_hours": round(each.asked_camera_hours, 5),
-                "searched_camera_hours": round(each.searched_camera_hours, 5),
-                "missing": [
-                    {"reason": reason, "camera_hours": round(hours, 5)} for reason, hours in each.missing
-                ],
-            }
-            for each in coverage.by_camera
-        ],
-    }
-
-
 def _iso(milliseconds: int) -> str:
     return to_local_iso(from_milliseconds(milliseconds))
 
@@ -222,7 +179,8 @@ def to_html(result: SearchResult, districts: Districts) -> str:
     )  # fmt: skip
     environment.filters.update(
         local_time=local_time, camera_time=camera_time, camera_time_ko=camera_time_ko, percent=percent,
-        chance=chance, jpeg=_data_uri, duration=duration, clock_doubt=clock_doubt,
+        amount=amount, amount_ko=amount_ko, chance=chance, clock_doubt=clock_doubt, duration=duration,
+        jpeg=_data_uri,
         file_name=lambda path: Path(path).name,
     )  # fmt: skip
     placed = result.request.route or result.request.last_seen is not None
@@ -230,7 +188,10 @@ def to_html(result: SearchResult, districts: Districts) -> str:
     return environment.get_template("report.html.j2").render(
         result=result,
         coverage=result.coverage,
-        share=result.coverage.searched_share,
+        verdict=verdict(result.coverage, len(result.sightings), result.expected_right),
+        bar=bar(result.coverage),
+        searched=SEARCHED,
+        few_cameras=_FEW_CAMERAS,
         notes=filter_notes(result.request.filters),
         seen_notes=notes_of(result.request.last_seen, result.coverage.until_ms),
         map=draw_map(result, districts) if placed else "",
@@ -252,7 +213,7 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         version=metadata.version("reid-search"),
         caution=CAUTION,
         caution_ko=CAUTION_KO,
-        reasons_ko=REASONS_KO,
+        words_ko=WORDS_KO,
     )
 
 

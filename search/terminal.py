@@ -7,6 +7,7 @@ from rich.table import Table
 
 from indexer.coverage import Coverage
 from indexer.districts import Districts
+from search.coverage_text import amount, verdict
 from search.last_seen import apart, notes_of
 from search.planner import Plan
 from search.report import filter_notes
@@ -14,20 +15,25 @@ from search.route_text import passed, rank_text, route_notes, way_text
 from search.sightings import SearchResult, Sighting
 from search.wording import camera_time, chance, clock_doubt, clock_note, duration, local_time, percent
 
-_SHOWN_PLACES = 4
+_SHOWN_PLACES = 3
+_SHOWN_REASONS = 4  # in a line each; the others share one
 _TABLE_WIDTH = 100  # characters; a narrower table would cut scores and times
 
 
-def print_result(console: Console, result: SearchResult, districts: Districts) -> None:
-    """The table of sightings, then always what was searched and what was not."""
+def print_result(
+    console: Console, result: SearchResult, districts: Districts, *, by_camera: bool = False
+) -> None:
+    """The table of sightings, then always what was searched and what was not.
+
+    Args:
+        by_camera: also of each camera.
+    """
     for warning in result.request.warnings:
         console.print(f"note: {warning}", style="yellow", highlight=False)
     if result.sightings and console.width >= _TABLE_WIDTH:
         console.print(_table(result, districts))
     elif result.sightings:
         _print_blocks(console, result, districts)
-    else:
-        console.print("No tracklet in what was searched.", style="bold")
     if result.expected_right is not None and result.sightings:
         shown = counted(len(result.sightings), "sighting")
         console.print(
@@ -35,7 +41,13 @@ def print_result(console: Console, result: SearchResult, districts: Districts) -
             highlight=False,
         )
     _print_route(console, result)
+    told = verdict(result.coverage, len(result.sightings), result.expected_right)
+    if told:
+        style = "bold reverse red" if told.is_urgent else "bold yellow"
+        console.print(f"{told.english}\n{told.korean}", style=style, highlight=False)
     print_coverage(console, result.coverage)
+    if by_camera:
+        print_cameras(console, result.coverage)
     notes = notes_of(result.request.last_seen, result.coverage.until_ms)
     for note in [*filter_notes(result.request.filters), *notes]:
         console.print(f"note: {note}", style="yellow", highlight=False)
@@ -134,7 +146,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def print_coverage(console: Console, coverage: Coverage) -> None:
-    """What was searched and what was not, one line each."""
+    """What was searched and what was not, in six lines at most."""
     asked, searched = camera_time(coverage.asked_camera_hours), camera_time(coverage.searched_camera_hours)
     window = f"{local_time(coverage.since_ms)} to {local_time(coverage.until_ms)}"
     console.print(
@@ -143,8 +155,29 @@ def print_coverage(console: Console, coverage: Coverage) -> None:
         style="bold",
         highlight=False,
     )
-    for gap in coverage.missing:
-        amount = "length unknown" if gap.camera_hours is None else camera_time(gap.camera_hours)
+    shown = _SHOWN_REASONS if len(coverage.missing) > _SHOWN_REASONS + 1 else len(coverage.missing)
+    for gap in coverage.missing[:shown]:
         more = len(gap.where) - _SHOWN_PLACES
-        places = ", ".join(gap.where[:_SHOWN_PLACES]) + (f" and {more} more" if more > 0 else "")
-        console.print(f"Not searched: {gap.reason}, {amount} ({places})", style="yellow", highlight=False)
+        places = ", ".join(gap.where[:_SHOWN_PLACES]) + (f" and {more:,} more" if more > 0 else "")
+        console.print(
+            f"Not searched: {gap.reason}, {amount(gap)} ({places})", style="yellow", highlight=False
+        )
+    rest = "; ".join(f"{gap.reason}, {amount(gap)}" for gap in coverage.missing[shown:])
+    if rest:
+        console.print(f"Not searched: {rest} (--coverage lists all)", style="yellow", highlight=False)
+
+
+def print_cameras(console: Console, coverage: Coverage) -> None:
+    """What was searched of each camera and what was not, a line each, the worst first."""
+    console.print("Coverage by camera, least searched first:", style="bold", highlight=False)
+    for each in coverage.by_camera.worst_first():
+        asked, searched = camera_time(each.asked_camera_hours), camera_time(each.searched_camera_hours)
+        share = each.searched_camera_hours / each.asked_camera_hours if each.asked_camera_hours else 0.0
+        missing = "".join(f"; {reason} {camera_time(hours)}" for reason, hours in each.missing)
+        console.print(
+            f"{each.district}/{each.camera}: {percent(share)}, {searched} of {asked}{missing}",
+            highlight=False,
+        )
+    for gap in coverage.missing:
+        if gap.camera_hours is None or gap.unmeasured:
+            console.print(f"{gap.reason}, {amount(gap)}: {', '.join(gap.where)}", highlight=False)

@@ -59,6 +59,11 @@ def percent(share: float) -> str:
     return f"{min(share * 100, 99) if share < 1 else 100:.0f} %"
 
 
+def percent_ko(share: float) -> str:
+    """The same in Korean."""
+    return "1 % 미만" if 0 < share < 0.01 else percent(share)
+
+
 def chance(probability: float | None) -> str:
     """A probability in words: never certain, never impossible; `-` where nobody can tell."""
     if probability is None:
