@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from indexer.coverage import Coverage
+from indexer.coverage import Coverage, Missing
 from indexer.districts import Districts
 from search.coverage_text import amount, verdict
 from search.last_seen import apart, notes_of
@@ -162,9 +162,13 @@ def print_coverage(console: Console, coverage: Coverage) -> None:
         console.print(
             f"Not searched: {gap.reason}, {amount(gap)} ({places})", style="yellow", highlight=False
         )
-    rest = "; ".join(f"{gap.reason}, {amount(gap)}" for gap in coverage.missing[shown:])
+    rest = "; ".join(f"{gap.reason}, {_briefly(gap)}" for gap in coverage.missing[shown:])
     if rest:
         console.print(f"Not searched: {rest} (--coverage lists all)", style="yellow", highlight=False)
+
+
+def _briefly(gap: Missing) -> str:
+    return f"{len(gap.where):,}" if gap.camera_hours is None else camera_time(gap.camera_hours)
 
 
 def print_cameras(console: Console, coverage: Coverage) -> None:
