@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -227,12 +227,16 @@ class Catalogue(Closing):
             tables["meta"].put("codebook", name)
 
     def record_seen(self, path: Path, fingerprint: Fingerprint, sha256: str) -> None:
-        """Remember that this file is a clip that was indexed before."""
-        if self.known_sha256(path, fingerprint) == sha256:
+        """Remember that this file is a clip that was indexed before, and its place if it was moved there."""
+        clip = self.clip(sha256)
+        moved = clip is not None and clip.path != str(path) and not os.path.lexists(clip.path)
+        if self.known_sha256(path, fingerprint) == sha256 and not moved:
             return
         with self._file.write() as tables:
             tables["files"].put(_path_key(path), {**asdict(fingerprint), "sha256": sha256})
             tables["failures"].delete(_path_key(path))
+            if clip is not None and moved:
+                tables["clips"].put(sha256, replace(clip, path=str(path)).pack())
 
     def record_waiting(self, clips: Iterable[ClipWaiting]) -> None:
         """Note which clips a run is about to index; one that failed before stays a failed one."""

@@ -38,7 +38,7 @@ class ClipDone:
 
     Attributes:
         sha256: of the file; the key of the ledger.
-        path: where it lay.
+        path: where it lay when it was last met.
         district, camera: where it was recorded.
         start_ms, end_ms: true time of its first and last frame read, milliseconds since 1970 UTC
             (the camera's clock offset, as it was known then, is taken off).

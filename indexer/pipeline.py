@@ -26,7 +26,8 @@ from reid.quality import crop_quality
 
 _BATCH = 8  # frames decoded ahead: enough for the detector's batches, little memory even at 4K
 
-_CONTEXT = 0.06  # of a person's height around the shown crop: a detector's box often cuts hats and shoes
+CONTEXT = 0.06
+"""Of a person's height around the shown crop: a detector's box often cuts hats and shoes."""
 _GAP_S = 2.0  # a longer time between two frames is time nobody looked at, unless the clip is that slow
 
 
@@ -122,7 +123,7 @@ class _Follower:
         height, width = frame.picture.shape[:2]
         crisp = np.array([sharpness(picture) for picture in crops], np.float32)
         quality = crop_quality(found, crisp, width, height)
-        shown = pad(found.boxes, _CONTEXT)
+        shown = pad(found.boxes, CONTEXT)
         for row, number in enumerate(numbers):
             if number >= 0:
                 sample = Sample(

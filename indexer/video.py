@@ -1,8 +1,8 @@
 """Clips: decoding frames with exact times, and finding out when a clip began.
 
-The only module that imports PyAV. Chosen over OpenCV's VideoCapture, which is as fast but ends a clip at
-its first damaged packet, gives no times where timestamps are absent, and writes to the terminal
-(`python -m benchmarks decoding`). Knows no camera, no district and no disk layout.
+The only module that reads with PyAV; `indexer.cutting` writes with it. Chosen over OpenCV's VideoCapture,
+which is as fast but ends a clip at its first damaged packet, gives no times where timestamps are absent, and
+writes to the terminal (`python -m benchmarks decoding`). Knows no camera, no district and no disk layout.
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ class _Pass:
 
     def __init__(self, path: Path, timeline: Timeline) -> None:
         self.timeline = timeline
-        self.container = _open_container(path)
+        self.container = open_container(path)
         try:
-            self.stream, self.ignored = _video_stream(path, self.container)
+            self.stream, self.ignored = video_stream(path, self.container)
         except FootageError:
             self.container.close()
             raise
@@ -157,6 +157,7 @@ class Clip:
         duration_s: seconds from first to last frame as the file says; None if it does not.
         container_start: start in the container's metadata, aware UTC; None if absent or implausible.
         codec: FFmpeg's name of the codec.
+        zero_s: presentation time of its beginning in the file, which all times of frames are counted from.
     """
 
     def __init__(self, path: Path) -> None:
@@ -177,8 +178,8 @@ class Clip:
             self.height, self.width = _to_picture(first).shape[:2]
             self._step_s, self.average_rate = _rates(path, stream, first)
             self._seekable = first.pts is not None
-            self._zero_s = _zero(stream, first)
-            self.duration_s = _duration(first_pass.container, stream, self._zero_s)
+            self.zero_s = _zero(stream, first)
+            self.duration_s = _duration(first_pass.container, stream, self.zero_s)
             self.container_start = _container_start(first_pass.container, stream)
         finally:
             first_pass.close()
@@ -262,7 +263,7 @@ class Clip:
             if start_s <= margin_s:
                 break
             running = self._new_pass()
-            if running.seek(self._zero_s + start_s - margin_s):
+            if running.seek(self.zero_s + start_s - margin_s):
                 moments = self._timed(running, sought=True)
                 first = next(moments, None)
                 if first is not None and first.time_s <= start_s + _TOLERANCE_S:
@@ -287,7 +288,7 @@ class Clip:
         return Frame(moment.number, moment.time_s, picture)
 
     def _new_pass(self) -> _Pass:
-        running = _Pass(self.path, Timeline(self._zero_s, self._step_s))
+        running = _Pass(self.path, Timeline(self.zero_s, self._step_s))
         self._open.add(running)
         return running
 
@@ -344,7 +345,12 @@ def clip_start(
     return None if container_start is None else (container_start, "container")
 
 
-def _open_container(path: Path) -> InputContainer:
+def open_container(path: Path) -> InputContainer:
+    """The file open for demuxing, after a look at what kind of file it is.
+
+    Raises:
+        FootageError: as `open_clip`.
+    """
     beginning = _read_beginning(path)
     try:
         # Recorders write names in old encodings into the metadata.
@@ -382,8 +388,12 @@ def _read_beginning(path: Path) -> bytes:
     return beginning
 
 
-def _video_stream(path: Path, container: InputContainer) -> tuple[VideoStream, int]:
-    """The largest stream of moving pictures, and how many others there are."""
+def video_stream(path: Path, container: InputContainer) -> tuple[VideoStream, int]:
+    """The largest stream of moving pictures, and how many others there are.
+
+    Raises:
+        FootageError: "not_video" or "no_frames", there is none that can be decoded.
+    """
     moving = [
         stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
     ]

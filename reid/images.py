@@ -24,6 +24,7 @@ Picture = NDArray[np.uint8]
 MAX_PIXELS = 120_000_000
 """Larger photos are refused before they are decoded: a small file can claim a huge picture."""
 MIN_SIDE = 16
+_PAINT = 96  # grey of what is hidden
 _MAX_BYTES = 500_000_000
 
 cv2.setNumThreads(1)  # our callers run in parallel themselves
@@ -142,6 +143,18 @@ def encode_jpeg(picture: Picture, quality: int = 85) -> bytes:
     return bytes(data)
 
 
+def decode_jpeg(data: bytes) -> Picture:
+    """A picture that `encode_jpeg` made.
+
+    Raises:
+        PhotoError: no such picture.
+    """
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if picture is None:
+        raise PhotoError(f"expected a JPEG picture, got {len(data)} bytes of something else")
+    return cast(Picture, picture)
+
+
 def fit_within(picture: Picture, width: int, height: int) -> Picture:
     """Scale down, keeping the proportions, until it fits `width` x `height`; never up."""
     scale = min(width / picture.shape[1], height / picture.shape[0])
@@ -196,6 +209,36 @@ def write_text(picture: Picture, text: str, left: int, top: int, height: int) ->
     for x, y in ((-1, -1), (1, -1), (-1, 1), (1, 1)):  # a thicker font would be wider too, and not fit
         cv2.putText(picture, text, (left + x, foot[1] + y), font, scale, (20, 20, 20), thick, cv2.LINE_AA)
     cv2.putText(picture, text, foot, font, scale, (240, 240, 240), thick, cv2.LINE_AA)
+
+
+def draw_box(picture: Picture, box: NDArray[np.float32]) -> Picture:
+    """A copy with the rim of `box` ([x1, y1, x2, y2] pixels, (4,)) drawn around it, light in dark."""
+    drawn = picture.copy()
+    thick = max(1, round(picture.shape[0] / 360))
+    x1, y1, x2, y2 = (round(float(edge)) for edge in box)
+    for out, colour, width in ((thick, (20, 20, 20), 3 * thick), (thick, (40, 230, 255), thick)):
+        cv2.rectangle(drawn, (x1 - 2 * out, y1 - 2 * out), (x2 + 2 * out, y2 + 2 * out), colour, width)
+    return drawn
+
+
+def paint_out(
+    picture: Picture, boxes: NDArray[np.float32], spared: NDArray[np.float32] | None = None
+) -> Picture:
+    """A copy in which the boxes are grey: of what was there nothing can be brought back.
+
+    Coarse cells or a blur, followed over the frames of a clip, give more away than they do in one frame.
+
+    Args:
+        boxes: (N, 4) `[x1, y1, x2, y2]` pixels; may leave the picture.
+        spared: (4,) box that is left as it is.
+    """
+    painted = picture.copy()
+    for box in boxes:
+        if box[0] < picture.shape[1] and box[1] < picture.shape[0] and box[2] > 0 and box[3] > 0:
+            crop(painted, box)[:] = _PAINT
+    if spared is not None:
+        crop(painted, spared)[:] = crop(picture, spared)
+    return painted
 
 
 def draw_lines(

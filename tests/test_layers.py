@@ -19,7 +19,7 @@ HOMES = {
     "cv2": ["reid/images.py"],
     "PIL": ["reid/images.py"],
     "scipy": ["indexer/tracker.py"],
-    "av": ["indexer/video.py", "reid/people/footage.py"],  # reads and writes
+    "av": ["indexer/video.py", "indexer/cutting.py", "reid/people/footage.py"],  # reads, cuts and writes
     "anny": ["reid/people/body.py"],
     "numba": ["reid/people/kernels/"],
     "lmdb": ["indexer/keyvalue.py"],
@@ -27,7 +27,7 @@ HOMES = {
     "pydantic": ["indexer/settings.py"],
     "pydantic_settings": ["indexer/settings.py"],
     "faiss": ["indexer/codes/"],
-    "jinja2": ["search/report.py"],
+    "jinja2": ["search/pages.py"],
     "typer": ["cli.py"],
     "tensorflow": [],
 }
