@@ -434,6 +434,76 @@ def erase(
     return 1 if done.unreadable else 0
 
 
+@app.command("export")
+@_command
+def export_evidence(
+    case: Annotated[str | None, typer.Argument(help="The case's id.")] = None,
+    out: Annotated[Path | None, typer.Argument(help="A folder that is new or empty.")] = None,
+    blur: Annotated[
+        bool, typer.Option("--blur", help="Paint over bystanders in stills and clips; a person must check.")
+    ] = False,
+    check: Annotated[
+        Path | None, typer.Option("--check", help="Compare an export with its manifest instead.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Export a case's confirmed sightings: stills, clips, times, sha256 of every file, a page, a feed."""
+    if check is not None:
+        if case is not None or out is not None or blur:
+            raise InputError("--check names an export to compare; leave CASE, OUT and --blur out")
+        return _check_export(check, as_json)
+    if case is None or out is None:
+        raise InputError("expected a case and a folder to write: reid export CASE OUT; or --check FOLDER")
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    from indexer.times import milliseconds
+    from reid.detector import load_detector
+    from search.cases import Cases, check_case_id
+    from search.export.exporting import export_case
+    from search.export.folder import check_target
+    from search.export.sheet import sheet_of
+
+    archive = _archive(home)
+    settings, table = _settings(archive)
+    snapshot = _snapshot(archive)
+    check_target(out)
+    with Cases(archive) as cases:
+        sheet = sheet_of(cases.get(check_case_id(case)), snapshot, table)
+    detector = load_detector(settings.detector, archive.models) if blur and sheet.confirmed else None
+    with _shown_progress("exporting") as progress:
+        done = export_case(sheet, out, milliseconds(datetime.now(UTC)), detector, progress)
+    if as_json:
+        _print_json(asdict(done))
+    else:
+        for line in done.missing:
+            typer.echo(f"missing: {line}")
+        made = f"{done.clips} with a clip, {done.stills} with a still"
+        typer.echo(f"{done.sightings} sightings, {made}, in {done.folder}")
+        typer.echo(f"sha256 of its manifest.json, to be noted elsewhere: {done.manifest}")
+        if blur:
+            typer.echo("bystanders were painted over automatically: a person must check before it goes out")
+    return 1 if done.missing else 0
+
+
+def _check_export(folder: Path, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from search.export.checking import check_export
+
+    with _shown_progress("checking") as progress:
+        found = check_export(folder, progress)
+    if as_json:
+        _print_json({**asdict(found), "sound": found.sound})
+    else:
+        for what in ("missing", "altered", "unexpected"):
+            for name in getattr(found, what):
+                typer.echo(f"{what}: {name}")
+        typer.echo(f"{found.files} files compared; sha256 of the manifest {found.manifest}")
+    return 0 if found.sound else 1
+
+
 @codebook_app.command("train")
 @_command
 def codebook_train(

@@ -5,14 +5,13 @@ Owns wording and layout. Computes nothing that is not in the result.
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from indexer.clothes import colour_names
 from indexer.districts import Districts
@@ -23,6 +22,7 @@ from search.coverage_text import SEARCHED, WORDS_KO, amount, amount_ko, bar, cov
 from search.filters import Filters
 from search.last_seen import LastSeen, apart, apart_ko, notes_of
 from search.map import draw_map
+from search.pages import render
 from search.plain import to_plain
 from search.provenance import Provenance
 from search.query import Query
@@ -173,19 +173,23 @@ def _last_seen_json(seen: LastSeen | None) -> dict[str, Any] | None:
 
 def to_html(result: SearchResult, districts: Districts) -> str:
     """The report as one HTML page: pictures inside, no script, nothing loaded from anywhere."""
-    environment = Environment(
-        loader=PackageLoader("search"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters.update(
-        local_time=local_time, camera_time=camera_time, camera_time_ko=camera_time_ko, percent=percent,
-        amount=amount, amount_ko=amount_ko, chance=chance, clock_doubt=clock_doubt, duration=duration,
-        jpeg=_data_uri,
-        file_name=lambda path: Path(path).name,
-    )  # fmt: skip
+    filters: dict[str, Callable[..., str]] = {
+        "local_time": local_time,
+        "camera_time": camera_time,
+        "camera_time_ko": camera_time_ko,
+        "percent": percent,
+        "amount": amount,
+        "amount_ko": amount_ko,
+        "chance": chance,
+        "clock_doubt": clock_doubt,
+        "duration": duration,
+        "file_name": lambda path: Path(path).name,
+    }
     placed = result.request.route or result.request.last_seen is not None
     people = [crop(query.picture, np.array(query.person_box, np.float32)) for query in result.request.queries]
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
+        filters,
         result=result,
         coverage=result.coverage,
         verdict=verdict(result.coverage, len(result.sightings), result.expected_right),
@@ -215,7 +219,3 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         caution_ko=CAUTION_KO,
         words_ko=WORDS_KO,
     )
-
-
-def _data_uri(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
