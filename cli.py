@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from reid.evaluation import Evaluation
     from reid.labelled import Skipped
     from reid.training.session import Watch
+    from search.cases import CasePhoto, Cases
     from search.filters import Near
     from search.query import Box, Query
     from search.sightings import SearchResult
@@ -49,6 +51,8 @@ app = typer.Typer(
 models_app = typer.Typer(no_args_is_help=True, help="The models this archive can use.")
 codebook_app = typer.Typer(no_args_is_help=True, help="The codes of large archives.")
 cameras_app = typer.Typer(no_args_is_help=True, help="The cameras of this archive.")
+case_app = typer.Typer(no_args_is_help=True, help="Cases: whom somebody looks for, and what was decided.")
+app.add_typer(case_app, name="case")
 app.add_typer(models_app, name="models")
 app.add_typer(cameras_app, name="cameras")
 app.add_typer(codebook_app, name="codebook")
@@ -61,6 +65,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Model = Annotated[str | None, typer.Option(help="An embedder. [default: that of reid.toml]")]
 Person = Annotated[int | None, typer.Option(min=1, help="Which of several people in the photo.")]
 Region = Annotated[str | None, typer.Option(help="Where the person is: x1,y1,x2,y2 in pixels.")]
+CaseId = Annotated[str, typer.Argument(help="The case, e.g. 2026-SP-0142.")]
 District = Annotated[
     list[str] | None,
     typer.Option(
@@ -164,7 +169,9 @@ def index(
 @app.command()
 @_command
 def search(
-    photo: Annotated[Path, typer.Argument(help="One photo of the person.")],
+    photo: Annotated[
+        Path | None, typer.Argument(help="One photo of the person. [default: those of --case]")
+    ] = None,
     district: District = None,
     camera: Annotated[
         list[str] | None, typer.Option("--camera", "-c", help="Only this camera; repeats.")
@@ -197,6 +204,17 @@ def search(
     route: Annotated[
         bool, typer.Option("--route", help="Suggest the most plausible route; --last-seen does so too.")
     ] = False,
+    case: Annotated[
+        str | None,
+        typer.Option(help="Keep photo and decisions in this case, and refine by all that it holds."),
+    ] = None,
+    confirm: Annotated[
+        list[str] | None,
+        typer.Option(help="A sighting, by its id, that shows the person; repeats, refines the search."),
+    ] = None,
+    reject: Annotated[
+        list[str] | None, typer.Option(help="A sighting that shows somebody else; repeats.")
+    ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare every vector, however long that takes.")
     ] = False,
@@ -218,6 +236,7 @@ def search(
         archive, settings, districts, photo=photo, names=district, cameras=camera, since=since, until=until,
         top=top, person=person, box=box, near=_parse_near(near, within) if near is not None else None,
         upper=upper, lower=lower, exact=exact, last_seen=last_seen, at=at, route=route,
+        case=case, confirm=confirm, reject=reject,
     )  # fmt: skip
     if html:
         _write_report(html, result, districts)
@@ -245,6 +264,7 @@ def replay(
     from indexer.catalogue import Catalogue
     from reid.detector import load_detector
     from reid.embedder import load_embedder
+    from search.casework import recall
     from search.engine import Engine
     from search.replay import asked_again, compare, read_result
     from search.report import to_json
@@ -253,11 +273,12 @@ def replay(
     then = read_result(result)
     archive = _archive(home)
     settings, _ = _settings(archive)
-    with Catalogue(archive):  # an unfit archive is told before the models are loaded
-        pass
+    with Catalogue(archive) as catalogue:  # an unfit archive is told before the models are loaded
+        snapshot = catalogue.snapshot()
     embedder = load_embedder(settings.embedder, archive.models)
     detector = load_detector(settings.detector, archive.models)
-    request = asked_again(then, str(result), photo or (), detector, embedder)
+    recalled = functools.partial(recall, archive, snapshot)
+    request = asked_again(then, str(result), photo or (), detector, embedder, recalled)
     with Engine(archive, embedder.spec, settings.code_memory_mb << 20) as engine:
         now = to_json(find_sightings(engine, request))
     found = compare(then, now)
@@ -829,6 +850,102 @@ def cameras_list(home: Home = None, as_json: Json = False) -> None:
     )
 
 
+@case_app.command("list")
+@_command
+def case_list(home: Home = None, as_json: Json = False) -> None:
+    """List the cases."""
+    from search.case_text import LIST_HEADER, list_row, summary
+
+    with _cases(home) as cases:
+        found = [cases.get(each) for each in cases.ids()]
+    if as_json:
+        _print_json({"cases": [summary(case) for case in found]})
+        return
+    _print_table(LIST_HEADER, [list_row(case) for case in found])
+
+
+@case_app.command("show")
+@_command
+def case_show(case: CaseId, home: Home = None, as_json: Json = False) -> None:
+    """Show the photos of a case and what was decided of which sighting."""
+    from search.case_text import SHOW_HEADER, case_json, head_lines, show_rows
+
+    with _cases(home) as cases:
+        found = cases.get(_case_id(case))
+    if as_json:
+        _print_json(case_json(found))
+        return
+    typer.echo("\n".join(head_lines(found)))
+    _print_table(SHOW_HEADER, show_rows(found))
+
+
+@case_app.command("undo")
+@_command
+def case_undo(
+    case: CaseId,
+    sighting: Annotated[str, typer.Argument(help="Its id, or the first digits of it.")],
+    home: Home = None,
+) -> None:
+    """Withdraw what was decided of a sighting."""
+    from indexer.times import milliseconds
+
+    with _cases(home) as cases:
+        verdict = cases.undo(_case_id(case), sighting, milliseconds(datetime.now(UTC)))
+    _say(f"sighting {sighting} is no longer {verdict} in case {case}")
+
+
+@case_app.command("close")
+@_command
+def case_close(
+    case: CaseId,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Also delete its photos, decisions and copies, for good.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: Home = None,
+) -> None:
+    """Close a case: it can be read and exported, not searched or changed."""
+    from indexer.times import milliseconds
+
+    archive, case_id = _archive(home), _case_id(case)
+    if not delete:
+        with _cases(home) as cases:
+            cases.close_case(case_id, milliseconds(datetime.now(UTC)))
+        _say(f"case {case_id} closed; open it again with: reid case reopen {case_id}")
+        return
+    if not yes and not typer.confirm("What is deleted cannot be brought back. Delete?", err=True):
+        raise InputError("nothing was deleted; confirm, or give --yes")
+    with _cases(home) as cases:
+        photos, sightings = cases.delete(case_id)
+    _say(f"case {case_id} deleted from {archive.cases}: {photos} photos, {sightings} judged sightings")
+
+
+@case_app.command("reopen")
+@_command
+def case_reopen(case: CaseId, home: Home = None) -> None:
+    """Open a closed case again."""
+    with _cases(home) as cases:
+        cases.close_case(_case_id(case), None)
+    _say(f"case {case} is open")
+
+
+@contextmanager
+def _cases(home: Path | None) -> Iterator[Cases]:
+    """The cases of an archive that is there."""
+    from search.cases import Cases
+
+    archive = _archive(home)
+    _snapshot(archive)
+    with Cases(archive) as cases:
+        yield cases
+
+
+def _case_id(text: str) -> str:
+    from search.cases import check_case_id
+
+    return check_case_id(text)
+
+
 def _archive(home: Path | None) -> ArchiveFiles:
     from indexer.settings import home_folder
 
@@ -887,7 +1004,7 @@ def _search(
     settings: Settings,
     table: Districts,
     *,
-    photo: Path,
+    photo: Path | None,
     names: list[str] | None = None,
     cameras: list[str] | None = None,
     since: str | None = None,
@@ -902,6 +1019,9 @@ def _search(
     last_seen: str | None = None,
     at: str | None = None,
     route: bool = False,
+    case: str | None = None,
+    confirm: list[str] | None = None,
+    reject: list[str] | None = None,
 ) -> SearchResult:
     from indexer.cameras import check_camera_id
     from indexer.catalogue import Catalogue
@@ -909,16 +1029,20 @@ def _search(
     from indexer.times import milliseconds, parse_local
     from reid.detector import load_detector
     from reid.embedder import load_embedder
+    from reid.images import photo_bytes
+    from search.cases import CasePhoto
+    from search.casework import begin
     from search.engine import Engine
     from search.filters import Filters, default_districts
     from search.last_seen import read_last_seen
-    from search.query import read_query
+    from search.query import query_of
     from search.request import Request
     from search.sightings import find_sightings
 
     with Catalogue(archive) as catalogue:  # an unfit archive is told before the models are loaded
-        known = catalogue.snapshot().cameras
-        holding = {district for district, _ in known}
+        snapshot = catalogue.snapshot()
+    known = snapshot.cameras
+    holding = {district for district, _ in known}
     asked = [table.find(name).slug for name in names] if names else default_districts(table, holding)
     filters = Filters(
         tuple(dict.fromkeys(asked)),
@@ -931,12 +1055,27 @@ def _search(
     )
     seen = read_last_seen(last_seen, at, known, table)
     region = _parse_box(box) if box is not None else None
+    work = begin(archive, snapshot, case, confirm or (), reject or ())
+    if photo is None and (person is not None or region is not None):
+        raise InputError("--person and --box choose in a photo that is given; the case's photos have theirs")
+    stored = () if photo is not None else work.photos
     embedder = load_embedder(settings.embedder, archive.models)
-    query: Query = read_query(
-        photo, load_detector(settings.detector, archive.models), embedder, person, region
+    detector = load_detector(settings.detector, archive.models)
+    queries: list[Query] = [
+        query_of(each.data, each.name, detector, embedder, box=each.person_box) for each in stored
+    ]
+    added: list[CasePhoto] = []
+    if photo is not None:
+        data, now = photo_bytes(photo), milliseconds(datetime.now(UTC))
+        queries.append(query_of(data, str(photo), detector, embedder, person, region))
+        added.append(CasePhoto(str(photo.absolute()), data, queries[0].person_box, now))
+    if work.keep(archive, added, milliseconds(datetime.now(UTC))):
+        _say(f"case {case} opened")
+    request = Request(
+        tuple(queries), filters, top or settings.top, exact, seen, route, work.feedback, work.judged
     )
     with Engine(archive, embedder.spec, settings.code_memory_mb << 20) as engine:
-        return find_sightings(engine, Request((query,), filters, top or settings.top, exact, seen, route))
+        return find_sightings(engine, request)
 
 
 def _check_target(html: Path) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from reid.errors import InputError
+from search.judged import Feedback, Judged
 from search.plain import from_plain, to_plain
 from search.query import Query
 from search.request import Request
 
 FORMAT = 1
-_REMADE = "queries"  # from the photos
+_REMADE = frozenset({"queries", "judged"})  # from the photos, and from ids
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,15 @@ class Asked:
     photos: tuple[AskedPhoto, ...]
     rest: Mapping[str, Any]
 
-    def request(self, queries: Sequence[Query]) -> Request:
-        """The request, with these queries made of the photos."""
-        return Request(tuple(queries), **self.rest)
+    @property
+    def feedback(self) -> Feedback:
+        """Ids of judged sightings."""
+        found: Feedback = self.rest.get("feedback", Feedback())
+        return found
+
+    def request(self, queries: Sequence[Query], judged: Sequence[Judged] = ()) -> Request:
+        """The request, with these queries made of the photos and these copies of judged sightings."""
+        return Request(tuple(queries), judged=tuple(judged), **self.rest)
 
 
 def request_to_json(request: Request, since_ms: int, until_ms: int) -> dict[str, Any]:
@@ -67,7 +74,7 @@ def request_to_json(request: Request, since_ms: int, until_ms: int) -> dict[str,
     rest = {
         field.name: to_plain(getattr(request, field.name))
         for field in fields(request)
-        if field.name != _REMADE
+        if field.name not in _REMADE
     }
     rest["filters"] |= {"since_ms": since_ms, "until_ms": until_ms}
     return {"format": FORMAT, "photos": to_plain(photos), **rest}
@@ -94,7 +101,7 @@ def request_from_json(kept: object, where: str) -> Asked:
         )
     kinds = get_type_hints(Request)
     rest = {name: value for name, value in kept.items() if name not in ("format", "photos")}
-    strange = sorted(name for name in rest if name not in kinds or name == _REMADE)
+    strange = sorted(name for name in rest if name not in kinds or name in _REMADE)
     if strange:
         raise InputError(
             f"{where}: request with {', '.join(strange)}, which this release does not know; use the one that"

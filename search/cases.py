@@ -206,7 +206,7 @@ class Cases(Closing):
             if value is None:
                 tables["cases"].put(case_id, {"opened_ms": at_ms, "closed_ms": None})
             else:
-                _refuse_closed(case_id, value)
+                refuse_closed(case_id, value["closed_ms"])
             for photo in photos:
                 tables["photos"].put(f"{case_id}/{photo.sha256}", _pack_photo(photo))
             for each in confirmed:
@@ -229,7 +229,7 @@ class Cases(Closing):
             InputError: a case that is closed, or not one such sighting with a decision.
         """
         with self._telling_damage(), self._file.write() as tables:
-            _refuse_closed(case_id, _known(tables["cases"], case_id))
+            refuse_closed(case_id, _known(tables["cases"], case_id)["closed_ms"])
             wanted = tables["sightings"].under(f"{case_id}/{tracklet.lower()}")
             found = [(key, each) for key, each in wanted if each["history"][-1][0] is not None]
             if len(found) != 1 or not tracklet:
@@ -332,9 +332,10 @@ def _known(cases: Table, case_id: str) -> Mapping[str, Any]:
     return value
 
 
-def _refuse_closed(case_id: str, value: Mapping[str, Any]) -> None:
-    if value["closed_ms"] is not None:
-        when = to_local_iso(from_milliseconds(value["closed_ms"]))
+def refuse_closed(case_id: str, closed_ms: int | None) -> None:
+    """Raises InputError for a case that was closed."""
+    if closed_ms is not None:
+        when = to_local_iso(from_milliseconds(closed_ms))
         raise InputError(
             f"case {case_id} was closed at {when}; open it again with: reid case reopen {case_id}"
         )

@@ -148,17 +148,20 @@ class Engine(Closing):
             list(threads.map(load, np.flatnonzero(view.coded).tolist()))
 
     def search(
-        self, vectors: F32, filters: Filters, top: int, exact: bool = False, origin: Key | None = None
-    ) -> Found:
+        self, vectors: F32, filters: Filters, top: int, exact: bool = False,
+        seen: Sequence[tuple[Key, F32]] = (),
+    ) -> Found:  # fmt: skip
         """The `top` best tracklets in scope.
 
         Args:
-            vectors: (Q, D) float32 unit rows; a tracklet's score is its best over all of them.
+            vectors: (Q, D) float32 unit rows of photos; a tracklet's score is its best over all of them and
+                `seen`.
             filters: which tracklets.
             top: how many, at least 1.
             exact: compare every row.
-            origin: the camera the query was seen by, whose mean is then taken out of it; nobody knows which
-                camera took a photo, so else it is the mean of all.
+            seen: further pictures of the person: the camera, and (D,) float32 unit vectors. Their camera's
+                mean is taken out of them; nobody knows which camera took a photo, out of which it is that
+                of all.
 
         Raises:
             StorageError: the machine is out of memory or file handles.
@@ -166,8 +169,10 @@ class Engine(Closing):
         with self._counted() as threads:
             for _ in range(_TRIES):
                 view = self.view()
-                mean = view.means.of([origin])[0] if origin else view.means.overall
-                query = centred(np.asarray(vectors, np.float32), mean)
+                query = centred(np.asarray(vectors, np.float32), view.means.overall)
+                if seen:
+                    rows = np.stack([row for _, row in seen])
+                    query = np.concatenate([query, centred(rows, view.means.of([key for key, _ in seen]))])
                 matching = Matching(view, query, filters, top, partial(self._scan_codes, view, threads))
                 found = matching.run(None if exact else self.costs(view))
                 if not found.damaged or self.view() is view:

@@ -70,38 +70,29 @@ class Judged:
 
 @dataclass(frozen=True)
 class Feedback:
-    """Sightings by which a search is refined.
+    """Which sightings a search is refined by, as it is kept with a result.
 
     Attributes:
-        confirmed: they show the person. rejected: they show somebody else.
+        confirmed: ids of tracklets that show the person. rejected: of those that show somebody else.
         case: the case they belong to; None: they were given for this search only.
 
     Raises:
         InputError: one sighting is both.
     """
 
-    confirmed: tuple[Judged, ...] = ()
-    rejected: tuple[Judged, ...] = ()
+    confirmed: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
     case: str | None = None
 
     def __post_init__(self) -> None:
-        both = self.ids("confirmed") & self.ids("rejected")
+        both = set(self.confirmed) & set(self.rejected)
         if both:
-            raise contradiction(sorted(both)[0])
-
-    def __bool__(self) -> bool:
-        return bool(self.confirmed or self.rejected)
-
-    def ids(self, verdict: Verdict) -> frozenset[str]:
-        """Ids of the tracklets of this verdict."""
-        return frozenset(
-            each.record.id for each in (self.confirmed if verdict == "confirmed" else self.rejected)
-        )
+            raise contradiction(min(both))
 
     @property
-    def expired(self) -> tuple[Judged, ...]:
-        """Those that the archive no longer holds and the case still does."""
-        return tuple(each for each in (*self.confirmed, *self.rejected) if not each.in_archive)
+    def ids(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.confirmed, *self.rejected)
 
 
 def contradiction(tracklet: str) -> InputError:

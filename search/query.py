@@ -74,8 +74,15 @@ def read_query(
     """
     if person is not None and box is not None:
         raise InputError("--person and --box exclude each other; give one of them")
-    data = photo_bytes(path)
-    picture = decode_photo(data, f"photo {path}")
+    return query_of(photo_bytes(path), str(path), detector, embedder, person, box)
+
+
+def query_of(
+    data: bytes, name: str, detector: Detector, embedder: Embedder, person: int | None = None,
+    box: Box | None = None,
+) -> Query:  # fmt: skip
+    """The same of the bytes of a photo; `name` is its path."""
+    picture = decode_photo(data, f"photo {name}")
     people: tuple[Box, ...] = ()
     warnings: list[str] = []
     if box is not None:
@@ -90,7 +97,7 @@ def read_query(
         )
     shown = crop(picture, np.array(chosen, np.float32))
     return Query(
-        str(path), picture, people, chosen, embedder.embed([shown]), picture_quality(shown), tuple(warnings),
+        name, picture, people, chosen, embedder.embed([shown]), picture_quality(shown), tuple(warnings),
         hashlib.sha256(data).hexdigest(), detector.spec.sha256 if box is None else None,
     )  # fmt: skip
 

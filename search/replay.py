@@ -6,7 +6,7 @@ Compares two results in their contract's form (docs/contracts.md), so that one o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from reid.detector import Detector
 from reid.embedder import Embedder
 from reid.errors import InputError
 from search.asked import Asked, request_from_json
+from search.judged import Feedback, Judged
 from search.query import read_query
 from search.request import Request
 
@@ -130,14 +131,15 @@ def _is_sighting(value: object) -> bool:
 
 
 def asked_again(
-    then: Mapping[str, Any], where: str, photos: Sequence[Path], detector: Detector, embedder: Embedder
-) -> Request:
+    then: Mapping[str, Any], where: str, photos: Sequence[Path], detector: Detector, embedder: Embedder,
+    recall: Callable[[Feedback], Sequence[Judged]] = lambda feedback: (),
+) -> Request:  # fmt: skip
     """The request of a result, its photos read anew with the same part of each.
 
     Args:
         then: the result. where: its file, for messages.
         photos: where the photos lie now, in the order of the result; none: where they lay.
-        detector, embedder: the models in use.
+        detector, embedder: the models in use. recall: gives copies of judged sightings.
 
     Raises:
         InputError: the result cannot be asked again; another number of photos.
@@ -155,7 +157,7 @@ def asked_again(
         if not photos and not path.is_file():
             raise InputError(f"photo {path} is not there any more; say where it lies now with --photo PATH")
         queries.append(read_query(path, detector, embedder, box=kept.person_box))
-    request = asked.request(queries)
+    request = asked.request(queries, recall(asked.feedback))
     # What the planner chooses depends on the machine's speed; a result that was exact is made exactly.
     return replace(request, exact=request.exact or then.get("plan") == "exact")
 

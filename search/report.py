@@ -19,6 +19,7 @@ from indexer.times import from_milliseconds, to_local_iso
 from reid.images import crop, encode_jpeg, fit_within
 from search.asked import request_to_json
 from search.coverage_text import SEARCHED, WORDS_KO, amount, amount_ko, bar, coverage_json, verdict
+from search.feedback_text import decision_words, feedback_json, feedback_notes
 from search.filters import Filters
 from search.last_seen import LastSeen, apart, apart_ko, notes_of
 from search.map import draw_map
@@ -59,6 +60,7 @@ def to_json(result: SearchResult) -> dict[str, Any]:
         "damaged": [{"segment": name, "reason": reason} for name, reason in result.damaged],
         "filters": _filters_json(result.request.filters),
         "last_seen": _last_seen_json(result.request.last_seen),
+        "feedback": feedback_json(result.request, result.model),
         "plan": result.plan.kind,
         "expected_recall": round(result.plan.expected_recall, 4),
         "model": result.model,
@@ -111,6 +113,7 @@ def _sighting_json(sighting: Sighting) -> dict[str, Any]:
         "id": record.id,
         "score": round(sighting.score, 4),
         "probability": None if sighting.probability is None else round(sighting.probability, 4),
+        "decision": sighting.decision,
         "evidence": {name: round(value, 3) for name, value in sighting.evidence.items()},
         "distance_m": None if sighting.distance_m is None else round(sighting.distance_m),
         "minutes_after": None if sighting.minutes_after is None else round(sighting.minutes_after, 1),
@@ -183,6 +186,7 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         "chance": chance,
         "clock_doubt": clock_doubt,
         "duration": duration,
+        "decided": decision_words,
         "file_name": lambda path: Path(path).name,
     }
     placed = result.request.route or result.request.last_seen is not None
@@ -197,6 +201,7 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         searched=SEARCHED,
         few_cameras=_FEW_CAMERAS,
         notes=filter_notes(result.request.filters),
+        feedback_notes=feedback_notes(result.request, result.model),
         seen_notes=notes_of(result.request.last_seen, result.coverage.until_ms),
         map=draw_map(result, districts) if placed else "",
         timeline=draw_timeline(result) if placed else "",

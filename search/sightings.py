@@ -18,7 +18,9 @@ from indexer.shard.records import Record
 from indexer.times import milliseconds
 from search.engine import Engine
 from search.evidence import Evidence, log_odds, probabilities, total
+from search.feedback import as_asked, feedback, further_pictures
 from search.filters import Filters
+from search.judged import Verdict
 from search.last_seen import (
     PLACE_AND_TIME,
     LastSeen,
@@ -56,6 +58,7 @@ class Sighting:
         place: of the camera; None when nobody knows.
         distance_m, minutes_after: how far from where the person was last seen, and how long after; None
             without a report, the distance also when nobody knows where the camera is.
+        decision: `confirmed` by a person; None: nobody judged it.
         clock_uncertainty_s: seconds by which its times may be off, either way; None when nobody knows.
         perhaps_outside: by that it may lie outside the asked window.
     """
@@ -71,6 +74,7 @@ class Sighting:
     place: Place | None = None
     distance_m: float | None = None
     minutes_after: float | None = None
+    decision: Verdict | None = None
     clock_uncertainty_s: float | None = None
     perhaps_outside: bool = False
 
@@ -127,7 +131,13 @@ def find_sightings(engine: Engine, request: Request) -> SearchResult:
         DamagedError, FormatError: the calibration cannot be read.
     """
     begun = time.perf_counter()
-    found = engine.search(request.vectors, request.filters, max(request.top, SHORTLIST), request.exact)
+    model = engine.embedder.sha256
+    found = engine.search(
+        request.vectors, request.filters, max(request.top, SHORTLIST) + len(request.rejected), request.exact,
+        further_pictures(request, model),
+    )  # fmt: skip
+    if request.judged:
+        found = as_asked(found, request)
     compared = time.perf_counter()
     sightings = _ranked(engine, request, found)
     ranked = time.perf_counter()
@@ -136,7 +146,7 @@ def find_sightings(engine: Engine, request: Request) -> SearchResult:
     measured = time.perf_counter()
     route = _route(request, sightings, cameras, coverage)
     return SearchResult(
-        request, sightings, coverage, tuple(found.damaged.items()), engine.embedder.sha256,
+        request, sightings, coverage, tuple(found.damaged.items()), model,
         found.plan, found.segments, found.rows,
         {
             "search": (compared - begun) * 1000, "ranking": (ranked - compared) * 1000,
@@ -171,6 +181,9 @@ def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, .
         return ()
     calibration = engine.calibration
     evidence: list[Evidence] = [likeness(request, found, calibration)]
+    if request.judged:
+        shown, model = total(evidence), engine.embedder.sha256
+        evidence.append(feedback(request, found, model, shown, calibration))
     if request.last_seen:
         evidence.append(place_and_time(request.last_seen, found))
     together = total(evidence)
@@ -187,6 +200,7 @@ def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, .
                 camera.name if camera and camera.name else key[1], content.record, content.thumbnail,
                 place_of(camera), *_apart(request.last_seen, camera, content.record),
                 clock_uncertainty_s=camera.clock_uncertainty_s if camera else None,
+                decision="confirmed" if content.record.id in request.feedback.confirmed else None,
                 perhaps_outside=_perhaps_outside(content.record, request.filters, slack.get(key, 0)),
             )
         )  # fmt: skip

@@ -8,6 +8,7 @@ from rich.table import Table
 from indexer.coverage import Coverage, Missing
 from indexer.districts import Districts
 from search.coverage_text import amount, verdict
+from search.feedback_text import feedback_notes
 from search.last_seen import apart, notes_of
 from search.planner import Plan
 from search.report import filter_notes
@@ -49,6 +50,7 @@ def print_result(
     if by_camera:
         print_cameras(console, result.coverage)
     notes = notes_of(result.request.last_seen, result.coverage.until_ms)
+    notes = [*feedback_notes(result.request, result.model), *notes]
     for note in [*filter_notes(result.request.filters), *notes]:
         console.print(f"note: {note}", style="yellow", highlight=False)
     if note := clock_note(result):
@@ -98,10 +100,8 @@ def _print_blocks(console: Console, result: SearchResult, districts: Districts) 
     """For a narrow terminal, in which a table would lose its columns."""
     for sighting in result.sightings:
         record, district = sighting.record, districts.find(sighting.district)
-        console.print(
-            f"{sighting.rank}. probability {chance(sighting.probability)}, score {sighting.score:.3f}",
-            style="bold",
-        )
+        judged = sighting.decision or f"probability {chance(sighting.probability)}"
+        console.print(f"{sighting.rank}. {judged}, score {sighting.score:.3f}", style="bold")
         console.print(f"   {_when(sighting)} KST, {duration(sighting)}")
         console.print(f"   {district.name_ko} {district.slug}, {sighting.camera_name}")
         console.print(f"   camera {record.camera}, id {record.id}")
@@ -128,8 +128,8 @@ def _table(result: SearchResult, districts: Districts) -> Table:
             camera = f"{camera} {sighting.camera_name}"
         after = sighting.minutes_after
         table.add_row(
-            str(sighting.rank), chance(sighting.probability), f"{sighting.score:.3f}", camera,
-            f"{district.name_ko} {district.slug}",
+            str(sighting.rank), sighting.decision or chance(sighting.probability), f"{sighting.score:.3f}",
+            camera, f"{district.name_ko} {district.slug}",
             _when(sighting), duration(sighting),
             *([] if after is None else [apart(sighting.distance_m, after)]), sighting.record.id,
         )  # fmt: skip

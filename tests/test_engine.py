@@ -27,6 +27,7 @@ from search.matching import Found
 from search.planner import Costs, Plan
 from tests.crowd import DAY, HOUR, embedder, fill, midnight, people, snapshot
 
+NO_PHOTO = np.empty((0, 32), np.float32)
 BOTH = ("songpa", "nowon")
 CODES = Costs(exact_us=1e6, segment_us=0.0, code_us=0.0, refined_us=0.0)
 
@@ -166,8 +167,8 @@ def test_every_vector_finds_itself(
                 tracklet.upper, tracklet.lower,
             )  # fmt: skip
         for row in tracklet.vectors:
-            query = row[None].astype(np.float16).astype(np.float32)
-            found = engine.search(query, scope, 1, exact=path != "codes", origin=(district, record.camera))
+            seen = [((district, record.camera), row.astype(np.float16).astype(np.float32))]
+            found = engine.search(NO_PHOTO, scope, 1, path != "codes", seen)
             assert found.plan.kind == ("codes" if path == "codes" else "exact")
             assert ids(found) == [name]
             assert found.hits[0].score == pytest.approx(1, abs=1e-4)
