@@ -230,7 +230,9 @@ class Catalogue(Closing):
         """Remember that this file is a clip that was indexed before, and its place if it was moved there."""
         clip = self.clip(sha256)
         moved = clip is not None and clip.path != str(path) and not os.path.lexists(clip.path)
-        if self.known_sha256(path, fingerprint) == sha256 and not moved:
+        with self._file.read() as tables:
+            is_unfinished = tables["failures"].get(_path_key(path)) is not None
+        if self.known_sha256(path, fingerprint) == sha256 and not moved and not is_unfinished:
             return
         with self._file.write() as tables:
             tables["files"].put(_path_key(path), {**asdict(fingerprint), "sha256": sha256})

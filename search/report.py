@@ -45,6 +45,9 @@ from search.wording import (
 CAUTION = "A score is likeness, not identity: a person must compare the pictures."
 CAUTION_KO = "점수는 닮은 정도일 뿐 동일인이라는 뜻이 아닙니다. 반드시 사람이 사진을 비교해야 합니다."
 
+SHOWN_DAMAGE = 3
+"""Damaged segments that are named; JSON names all."""
+
 _FEW_CAMERAS = 12  # a longer table of cameras is folded
 
 
@@ -200,6 +203,7 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         bar=bar(result.coverage),
         searched=SEARCHED,
         few_cameras=_FEW_CAMERAS,
+        shown_damage=SHOWN_DAMAGE,
         notes=filter_notes(result.request.filters),
         feedback_notes=feedback_notes(result.request, result.model),
         seen_notes=notes_of(result.request.last_seen, result.coverage.until_ms),

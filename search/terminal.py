@@ -11,7 +11,7 @@ from search.coverage_text import amount, verdict
 from search.feedback_text import feedback_notes
 from search.last_seen import apart, notes_of
 from search.planner import Plan
-from search.report import filter_notes
+from search.report import SHOWN_DAMAGE, filter_notes
 from search.route_text import passed, rank_text, route_notes, way_text
 from search.sightings import SearchResult, Sighting
 from search.wording import camera_time, chance, clock_doubt, clock_note, duration, local_time, percent
@@ -55,8 +55,11 @@ def print_result(
         console.print(f"note: {note}", style="yellow", highlight=False)
     if note := clock_note(result):
         console.print(f"note: {note}", style="yellow", highlight=False)
-    for name, reason in result.damaged:
+    for name, reason in result.damaged[:SHOWN_DAMAGE]:
         console.print(f"damaged segment {name}: {reason}", style="red", highlight=False)
+    if len(result.damaged) > SHOWN_DAMAGE:
+        more = counted(len(result.damaged) - SHOWN_DAMAGE, "more damaged segment")
+        console.print(f"and {more}: reid verify --deep lists them", style="red", highlight=False)
     console.print(
         f"Compared {counted(result.rows, 'vector')} in {counted(len(result.segments), 'segment')},"
         f" {how(result.plan)}."

@@ -98,7 +98,7 @@ class Holding:
     Attributes:
         tracklets: by id: where, when, vectors, colours, record, thumbnail and attributes.
         damaged: "district/day" of what cannot be read or is in quarantine.
-        rest: clips, cameras, failures, waiting clips, erasures and the different people of each camera.
+        rest: clips, cameras, failures, erasures and the different people of each camera.
     """
 
     tracklets: Mapping[str, tuple[Any, ...]]
@@ -120,7 +120,7 @@ def holding(archive: ArchiveFiles) -> Holding:
         found |= kept
     tallies = {key: (each.count, each.total.round(3).tolist()) for key, each in seen.tallies.items()}
     clips = tuple(replace(each, seconds_taken=0) for each in seen.clips)
-    rest = (clips, sorted(seen.cameras), seen.failures, seen.waiting, seen.erasures, sorted(tallies.items()))
+    rest = (clips, sorted(seen.cameras), seen.failures, seen.erasures, sorted(tallies.items()))
     return Holding(found, frozenset(damaged), rest)
 
 

@@ -229,3 +229,12 @@ def test_the_json_adds_up(result: SearchResult) -> None:
         for each in cameras:
             parts = each["searched_camera_hours"] + sum(gap["camera_hours"] for gap in each["missing"])
             assert parts == pytest.approx(each["asked_camera_hours"], abs=1e-4)
+
+
+def test_many_damaged_segments_are_counted_not_listed(result: SearchResult) -> None:
+    broken = replace(result, damaged=tuple((f"segment{k}", "cut off") for k in range(9)))
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_result(console, broken, load_districts())
+    for told in (console.export_text(), to_html(broken, load_districts())):
+        assert told.count("cut off") == 3
+        assert "6 more damaged segments" in told

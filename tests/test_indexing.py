@@ -17,6 +17,7 @@ from indexer.catalogue import Catalogue, writer_lock
 from indexer.clips import ClipRequest, Given, find_clips
 from indexer.districts import load_districts
 from indexer.indexing import IndexReport, index_clips
+from indexer.ledger import ClipWaiting
 from indexer.pipeline import ClipContent, Pipeline
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.reader import Segment
@@ -180,6 +181,14 @@ def test_a_file_that_goes_while_a_run_is_on_waits_no_more(archive: ArchiveFiles,
     run(archive, request(clip), pipeline=Stopping(clip.name, FootageError("missing", "gone")))
     assert snapshot(archive).waiting == ()
     assert snapshot(archive).failures == ()
+
+
+def test_what_was_indexed_meanwhile_waits_no_more(archive: ArchiveFiles, clip: Path) -> None:
+    run(archive, request(clip))
+    with Catalogue(archive, "write") as catalogue:
+        catalogue.record_waiting([ClipWaiting(str(clip), "songpa", "SP-1", None, None)])
+    assert len(run(archive, request(clip)).skipped) == 1
+    assert snapshot(archive).waiting == ()
 
 
 @pytest.mark.parametrize(

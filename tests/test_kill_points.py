@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -303,16 +304,18 @@ def test_killed_anywhere_the_archive_is_as_before_or_as_after(
     assert camera.returning() == [] or not erases
     seen = {event.split()[0] for event in camera.events}
     assert seen >= ({"commit", "end", "os.remove"} if act is _erase_clip else {"fsync", "os.rename", "open"})
-    ends = []
+    ends, waits = [], []
     for picture in camera.pictures.values():
         left = replace(work, archive=ArchiveFiles(picture))
         found = holding(left.archive)
         assert found in (before, after), picture.name
         ends.append(found == after)
+        waits.append(len(snapshot(left.archive).waiting))
         told = verify(left.archive, deep=True).damaged
         assert {shard for _, shard, _ in told} == found.damaged, picture.name
         if found == before:
             act(left)
+            assert snapshot(left.archive).waiting == (), picture.name
         else:
             with Catalogue(left.archive, "write") as catalogue, writer_lock(left.archive):
                 remove_leftovers(left.archive, catalogue.snapshot())
@@ -323,6 +326,9 @@ def test_killed_anywhere_the_archive_is_as_before_or_as_after(
     if before != after:  # first all as before, then all as after
         assert sorted(ends) == ends
         assert set(ends) == {False, True}
+    # a file that is new to the archive is told as not yet indexed until the transaction that indexes it
+    changes = [waits[0], *(after for before, after in pairwise(waits) if before != after)]
+    assert changes == ([0, 1, 0] if act in (_index, _replace, _mend) else [0])
 
 
 def test_killed_while_a_codebook_is_kept(
