@@ -201,6 +201,9 @@ def search(
         ),
     ] = None,
     at: Annotated[str | None, typer.Option(help="When that was, e.g. '2025-02-18 14:05'.")] = None,
+    age: Annotated[
+        str | None, typer.Option(help="How fast the person walks: child, adult or elder. [default: adult]")
+    ] = None,
     route: Annotated[
         bool, typer.Option("--route", help="Suggest the most plausible route; --last-seen does so too.")
     ] = False,
@@ -235,7 +238,7 @@ def search(
     result = _search(
         archive, settings, districts, photo=photo, names=district, cameras=camera, since=since, until=until,
         top=top, person=person, box=box, near=_parse_near(near, within) if near is not None else None,
-        upper=upper, lower=lower, exact=exact, last_seen=last_seen, at=at, route=route,
+        upper=upper, lower=lower, exact=exact, last_seen=last_seen, at=at, age=age, route=route,
         case=case, confirm=confirm, reject=reject,
     )  # fmt: skip
     if html:
@@ -1018,6 +1021,7 @@ def _search(
     exact: bool = False,
     last_seen: str | None = None,
     at: str | None = None,
+    age: str | None = None,
     route: bool = False,
     case: str | None = None,
     confirm: list[str] | None = None,
@@ -1034,7 +1038,7 @@ def _search(
     from search.casework import begin
     from search.engine import Engine
     from search.filters import Filters, default_districts
-    from search.last_seen import read_last_seen
+    from search.last_seen import parse_age, read_last_seen
     from search.query import query_of
     from search.request import Request
     from search.sightings import find_sightings
@@ -1053,7 +1057,8 @@ def _search(
         parse_colours(upper or ()),
         parse_colours(lower or ()),
     )
-    seen = read_last_seen(last_seen, at, known, table)
+    group = parse_age(age) if age is not None else None
+    seen = read_last_seen(last_seen, at, known, table, group)
     region = _parse_box(box) if box is not None else None
     work = begin(archive, snapshot, case, confirm or (), reject or ())
     if photo is None and (person is not None or region is not None):

@@ -40,7 +40,7 @@ from search.wording import chance, local_time
 
 RINGS_MIN = (15, 30, 60)
 
-_WIDTH, _LEAST_HEIGHT, _MOST_HEIGHT = 960.0, 400.0, 680.0
+_WIDTH, _LEAST_HEIGHT, _MOST_HEIGHT = 960.0, 360.0, 560.0
 _LEGEND = 84.0  # height of what is below the map
 _DEGREE_M = 111_195.0  # of latitude
 _SMALLEST_M, _ROOM = 1200.0, 0.12  # of the picture; around what is shown

@@ -99,8 +99,12 @@ def test_searching_the_demo_archive(shown: tuple[Path, Result], tmp_path: Path) 
     assert "송파구 songpa" in result.stdout
     assert "Searched" in result.stdout
     assert report.read_text("utf-8").startswith("<!doctype html>")
-    again = json.loads(reid("search", demo.PHOTO, "--home", home, "-d", "songpa", "--json").stdout)
+    seen = ("--last-seen", "37.5056,127.1153", "--at", "2025-11-03 13:00", "--age", "노인")
+    again = json.loads(reid("search", demo.PHOTO, "--home", home, "-d", "songpa", *seen, "--json").stdout)
     assert {sighting["district"] for sighting in again["sightings"]} == {"songpa"}
+    assert all(sighting["minutes_after"] > 0 for sighting in again["sightings"])
+    assert again["last_seen"]["age"] == "elder"
+    assert again["route"] is not None
 
 
 def test_a_kept_result_is_asked_again(shown: tuple[Path, Result], tmp_path: Path) -> None:

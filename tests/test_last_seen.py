@@ -18,7 +18,7 @@ from indexer.times import milliseconds
 from reid.errors import InputError, UnknownNameError
 from search.engine import Engine
 from search.filters import Filters
-from search.last_seen import PLACE_AND_TIME, LastSeen, apart, apart_ko, read_last_seen
+from search.last_seen import PLACE_AND_TIME, LastSeen, apart, apart_ko, parse_age, read_last_seen
 from search.report import to_html, to_json
 from search.request import Request
 from search.sightings import SearchResult, find_sightings
@@ -52,6 +52,20 @@ def test_a_place_and_a_time_are_read(where: str) -> None:
 
 def test_nothing_is_nothing() -> None:
     assert read_last_seen(None, None, CAMERAS, DISTRICTS) is None
+
+
+def test_the_age_group_in_two_languages() -> None:
+    assert [parse_age(text) for text in ("Elder", "노인", "어린이", " adult ")] == [
+        "elder",
+        "elder",
+        "child",
+        "adult",
+    ]
+    seen = read_last_seen("S-1", AT, CAMERAS, DISTRICTS, parse_age("아동"))
+    assert seen is not None
+    assert seen.age == "child"
+    with pytest.raises(UnknownNameError, match="did you mean elder"):
+        parse_age("elderly")
 
 
 @pytest.mark.parametrize(
@@ -174,6 +188,7 @@ def reid(*arguments: object) -> Result:
     [
         (["--at", AT], "needs the place"),
         (["--last-seen", "S-1"], "needs the time"),
+        (["--age", "elder"], "needs --last-seen"),
         (["--last-seen", "S-11", "--at", AT], "did you mean S-1"),
         (["--last-seen", "S-9", "--at", AT], "reid cameras add"),
     ],
