@@ -123,8 +123,12 @@ def find_route(
         seen: where and when the person was last seen; always on the route.
     """
     likely = sorted(stops, key=lambda stop: (not stop.must, -stop.log_odds))[:MOST_STOPS]
-    placed = [stop for stop in likely if stop.place] + ([Stop.of(seen)] if seen else [])
-    nodes = sorted(placed, key=_middle)
+    fixed = [stop for stop in likely if stop.must and not stop.place]
+    placed = [
+        stop for stop in likely
+        if stop.place and (stop.must or not any(_overlap(stop, each) for each in fixed))
+    ]  # fmt: skip
+    nodes = sorted(placed + ([Stop.of(seen)] if seen else []), key=_middle)
     metres, seconds = _apart(nodes)
     ways = _ways(nodes, metres, seconds, cameras, window_s, age)
     worth = np.array([stop.log_odds + _MUST * stop.must for stop in nodes], float)
@@ -167,6 +171,15 @@ def _middle(stop: Stop) -> int:
 
 def _overlap(stop: Stop, other: Stop) -> bool:
     return other.within_s == 0 and stop.start_ms < other.end_ms and other.start_ms < stop.end_ms
+
+
+def sure_span(start_ms: int, end_ms: int, uncertainty_s: float | None) -> tuple[int, int]:
+    """The part of a sighting's time that is within it however its clock is off; at least its middle.
+
+    What overlaps in these parts is at the same time for sure, and only that cannot be one person.
+    """
+    slack, middle = round((uncertainty_s or 0.0) * 1000), (start_ms + end_ms) // 2
+    return min(start_ms + slack, middle), max(end_ms - slack, middle)
 
 
 def best_chain(worth: F64, ways: F64) -> tuple[float, tuple[int, ...]]:

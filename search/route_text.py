@@ -48,6 +48,10 @@ def route_notes(result: SearchResult) -> list[str]:
     if not result.route.hops:
         return ["no route: no sighting is likely enough"]
     notes = [CAUTION]
+    shown = {sighting.record.id for sighting in result.sightings}
+    elsewhere = sum(each.record.id not in shown for each in result.request.confirmed)
+    if elsewhere:
+        notes.append(f"confirmed, but not in this list and so not on the route: {elsewhere}")
     if result.route.left_out:
         names = rank_text(result, result.route.left_out)
         notes.append(f"confirmed but not on the route, for nobody is in two places at once: {names}")

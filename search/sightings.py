@@ -34,7 +34,7 @@ from search.matching import Found
 from search.planner import Plan
 from search.provenance import Provenance, provenance
 from search.request import Request
-from search.route import LEAST, Route, Stop, find_route
+from search.route import LEAST, Route, Stop, find_route, sure_span
 
 SHORTLIST = 200
 """Tracklets that are weighed; of them the best are shown."""
@@ -216,11 +216,12 @@ def _route(
         return None
     stops = [
         Stop(
-            each.record.id, each.record.start_ms, each.record.end_ms,
+            each.record.id, *sure_span(each.record.start_ms, each.record.end_ms, each.clock_uncertainty_s),
             f"{each.district}/{each.record.camera}", each.place,
-            log_odds(each.probability) - each.evidence.get(PLACE_AND_TIME, 0.0),
+            log_odds(each.probability) - each.evidence.get(PLACE_AND_TIME, 0.0), each.decision == "confirmed",
         )
-        for each in sightings if each.probability is not None and each.probability >= LEAST
+        for each in sightings
+        if each.probability is not None and (each.decision == "confirmed" or each.probability >= LEAST)
     ]  # fmt: skip
     places = [place for place in map(place_of, cameras) if place]
     window_s = max(coverage.until_ms - coverage.since_ms, 1000) / 1000

@@ -11,12 +11,14 @@ from rich.console import Console
 from indexer.districts import load_districts
 from indexer.times import milliseconds
 from search.engine import Engine
+from search.judged import Feedback, find_judged
 from search.last_seen import LastSeen, Place
 from search.report import to_json
 from search.request import Request
-from search.route import CLEAR, MOST_STOPS, Route, Stop, best_chain, find_route
+from search.route import CLEAR, MOST_STOPS, Route, Stop, best_chain, find_route, sure_span
 from search.sightings import SearchResult, find_sightings
 from search.terminal import print_result
+from tests.crowd import snapshot
 from tests.test_search import SCOPE, START, made, red  # noqa: F401  fixtures
 from tests.world import FakeEmbedder
 
@@ -142,6 +144,9 @@ def test_confirmed_sightings_are_on_the_route_or_it_says_why() -> None:
     both = route(stop("a", 0, 0, 5, long=5, must=True), stop("b", 1, 6, 6, long=5, must=True))
     assert ids(both) == ["b"]
     assert both.left_out == ("a",)
+    nowhere = stop("b", 1, None, -9, long=5, must=True)
+    assert ids(route(stop("a", 0, 0, 5, long=5), nowhere, stop("c", 20, 0, 5))) == ["b", "c"]
+    assert route(stop("a", 0, 0, 5, long=5, must=True), nowhere).left_out == ("b",)
 
 
 def test_the_route_begins_where_the_person_was_last_seen() -> None:
@@ -199,6 +204,32 @@ def test_a_search_suggests_a_route(made, red) -> None:  # type: ignore[no-untype
     assert "a person must confirm each hop" in text
     assert to_json(found_with(made, red))["route"] is None
     assert "Route" not in printed(found_with(made, red))
+
+
+def test_uncertain_clocks_make_fewer_things_impossible() -> None:
+    assert sure_span(0, 10_000, None) == sure_span(0, 10_000, 0) == (0, 10_000)
+    assert sure_span(0, 10_000, 2) == (2000, 8000)
+    assert sure_span(0, 10_000, 60) == (5000, 5000)
+    stops = [stop("a", 0, 0, 9, long=1), stop("b", 0.5, 0.4, 9, long=1)]
+    assert len(ids(route(*stops))) == 1
+    spans = [sure_span(each.start_ms, each.end_ms, 30) for each in stops]
+    loose = [replace(each, start_ms=s, end_ms=e) for each, (s, e) in zip(stops, spans, strict=True)]
+    assert ids(route(*loose)) == ["a", "b"]
+
+
+def test_a_confirmed_sighting_is_on_the_suggested_route(made, red) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    first = found_with(made, red, route=True)
+    on_it = {hop.id for hop in first.route.hops} if first.route else set()
+    other = next(each for each in first.sightings if each.record.id not in on_it)  # green, at S-2
+    [judged] = find_judged(made, snapshot(made), [other.record.id]).values()
+    feedback = Feedback((other.record.id,))
+    again = found_with(made, red, route=True, feedback=feedback, judged=(judged,))
+    assert again.route is not None
+    assert {hop.id: hop.sureness for hop in again.route.hops}[other.record.id] == "confirmed"
+    kept = tuple(each for each in again.sightings if each.record.id != other.record.id)
+    hops = tuple(hop for hop in again.route.hops if hop.id != other.record.id)
+    text = printed(replace(again, sightings=kept, route=replace(again.route, hops=hops)))
+    assert "confirmed, but not in this list and so not on the route: 1" in text
 
 
 def test_no_route_is_told_and_why(made, red) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
