@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from reid.boxes import Detections, area, clip
 from reid.detector import Detector
 from reid.embedder import Embedder
-from reid.errors import InputError
+from reid.errors import InputError, PhotoError
 from reid.images import Picture, crop, decode_photo, fit_within, photo_bytes
 from reid.quality import picture_quality
-
-Box = tuple[float, float, float, float]
-"""`[x1, y1, x2, y2]` pixels of the photo."""
+from search.photo import Box as Box  # whoever chooses a person says where
+from search.photo import PhotoQuality, judge, seen_by_network
 
 _SURE = 0.5  # below this a detection in a photo is no person worth offering
 _DETECTION_SIDE = 1280  # pixels; a phone's 12 megapixels add time, not people
-_SMALL = 64  # pixels; a lower person carries little to recognise
+_CUT_OUT = 1.2  # height by width from which a picture without anybody found may be a cut-out person
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Query:
         warnings: what the reader must know about the choice.
         sha256: of the photo's file; None for a picture that lies in none.
         detector: sha256 of the model that found the people; None where nobody was looked for.
+        allows: what the part that is used allows; None where nobody looked.
     """
 
     photo: str
@@ -52,6 +52,7 @@ class Query:
     warnings: tuple[str, ...]
     sha256: str | None = None
     detector: str | None = None
+    allows: PhotoQuality | None = None
 
 
 def read_query(
@@ -69,7 +70,7 @@ def read_query(
         box: use this part of the photo instead of looking for people.
 
     Raises:
-        PhotoError: the photo cannot be used.
+        PhotoError: the photo cannot be used, or nobody is found in one that cannot be a cut-out person.
         InputError: a person or box that is not in the photo, or both given.
     """
     if person is not None and box is not None:
@@ -90,15 +91,16 @@ def query_of(
     else:
         people = _people(picture, detector)
         chosen, warnings = _choose(people, person, picture)
-    if chosen[3] - chosen[1] < _SMALL:
-        warnings.append(
-            f"the person is only {chosen[3] - chosen[1]:.0f} pixels high; below {_SMALL} hardly anybody is"
-            " told apart: use a larger photo"
-        )
+    allows = judge(picture, chosen, people, found=bool(people) or box is not None)
+    warnings += [
+        f"photo {finding.aspect} {finding.verdict}: {finding.reason}; {finding.advice}"
+        for finding in allows.limits
+    ]
     shown = crop(picture, np.array(chosen, np.float32))
+    vectors = embedder.embed([seen_by_network(picture, chosen)])
     return Query(
-        name, picture, people, chosen, embedder.embed([shown]), picture_quality(shown), tuple(warnings),
-        hashlib.sha256(data).hexdigest(), detector.spec.sha256 if box is None else None,
+        name, picture, people, chosen, vectors, picture_quality(shown), tuple(warnings),
+        hashlib.sha256(data).hexdigest(), detector.spec.sha256 if box is None else None, allows,
     )  # fmt: skip
 
 
@@ -118,11 +120,14 @@ def _choose(people: tuple[Box, ...], person: int | None, picture: Picture) -> tu
             raise InputError(f"--person {person}: {found} in the photo; use --box x1,y1,x2,y2 to say where")
         return people[person - 1], []
     if not people:
+        height, width = picture.shape[:2]
+        if height < _CUT_OUT * width:
+            raise PhotoError(
+                f"nobody was found in the photo ({width} x {height} pixels), and it is too broad to be a"
+                " person cut out; say where the person is with --box x1,y1,x2,y2, or use another photo"
+            )
         whole = (0.0, 0.0, float(picture.shape[1]), float(picture.shape[0]))
-        return whole, [
-            "nobody was found in the photo, so the whole picture is used; say where the person is with"
-            " --box x1,y1,x2,y2"
-        ]
+        return whole, ["nobody was found in the photo, so the whole picture is taken for one cut-out person"]
     if len(people) > 1:
         listed = "; ".join(
             f"{number}: {','.join(f'{edge:.0f}' for edge in box)}" for number, box in enumerate(people, 1)

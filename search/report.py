@@ -24,6 +24,7 @@ from search.filters import Filters
 from search.last_seen import LastSeen, apart, apart_ko, notes_of
 from search.map import draw_map
 from search.pages import render
+from search.photo import ASPECTS_KO, VERDICTS_KO, PhotoQuality
 from search.plain import to_plain
 from search.provenance import Provenance
 from search.query import Query
@@ -106,6 +107,18 @@ def _photo_json(query: Query) -> dict[str, Any]:
         "photo": query.photo,
         "person_box": list(query.person_box),
         "people": [list(box) for box in query.people],
+        "quality": None if query.allows is None else _quality_json(query.allows, query.quality),
+    }
+
+
+def _quality_json(allows: PhotoQuality, quality: float) -> dict[str, Any]:
+    return {
+        "verdict": allows.verdict,
+        "value": round(quality, 4),
+        "findings": [
+            {**vars(finding), "value": None if finding.value is None else round(finding.value, 4)}
+            for finding in allows.findings
+        ],
     }
 
 
@@ -227,4 +240,6 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         caution=CAUTION,
         caution_ko=CAUTION_KO,
         words_ko=WORDS_KO,
+        aspects_ko=ASPECTS_KO,
+        verdicts_ko=VERDICTS_KO,
     )

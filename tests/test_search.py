@@ -232,12 +232,6 @@ def test_choosing_the_person_in_the_photo(tmp_path: Path) -> None:
     )
 
 
-def test_nobody_in_the_photo_uses_all_of_it_and_says_so(tmp_path: Path) -> None:
-    query = query_for(tmp_path, [])
-    assert query.person_box == (0.0, 0.0, 320.0, 192.0)
-    assert "nobody was found" in query.warnings[0]
-
-
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
