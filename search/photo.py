@@ -26,7 +26,8 @@ Aspect = Literal["size", "sharpness", "body", "light", "colour", "others"]
 
 VERDICTS_KO: Mapping[Verdict, str] = {"good": "양호", "limited": "제한적", "poor": "나쁨"}
 ASPECTS_KO: Mapping[Aspect, str] = {
-    "size": "크기", "sharpness": "선명도", "body": "보이는 몸", "light": "밝기", "colour": "색", "others": "가림",
+    "size": "크기", "sharpness": "선명도", "body": "보이는 몸", "light": "밝기",
+    "colour": "색", "others": "가림",
 }  # fmt: skip
 INPUT_HEIGHT, INPUT_WIDTH = 128, 64
 """Pixels of a crop as the embedded network sees it; sharper than that helps nobody."""
