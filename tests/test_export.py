@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from search.cases import Cases
 from search.export.checking import check_export
 from search.export.exporting import Exported, export_case
 from search.export.feed import schema_bytes
-from search.export.page import page_html
+from search.export.page import page_html, span
 from search.export.sheet import Confirmed, Sheet
 from search.judged import Judged
 from tests.test_search import START
@@ -353,6 +354,12 @@ def test_the_page_loads_nothing_and_links_to_its_files(scene: Scene, tmp_path: P
     assert "default-src 'none'" in text
     assert "± unknown · 오차 알 수 없음" in text
     assert "2025-17 &lt;아동&gt;" in text
+
+
+def test_a_sighting_over_midnight_shows_both_days() -> None:
+    midnight = milliseconds(datetime(2025, 2, 17, 15, tzinfo=UTC))
+    assert span(midnight - 3000, midnight + 2000) == "2025-02-17 23:59:57 – 2025-02-18 00:00:02"
+    assert span(midnight, midnight + 2000) == "2025-02-18 00:00:00 – 00:00:02"
 
 
 def test_check_finds_what_was_altered_lost_or_added(scene: Scene, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from reid.errors import FormatError, InputError, storage_errors
-from search.export.manifest import FORMAT, MANIFEST, SUMS, VERSION, Seal
+from search.export.seals import FORMAT, MANIFEST, SUMS, VERSION, Seal
 
 _SUM = re.compile(r"([0-9a-f]{64})  (.+)")
 

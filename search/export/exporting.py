@@ -14,9 +14,10 @@ from reid.errors import InputError
 from search.export.feed import SCHEMA, feed_json, schema_bytes
 from search.export.folder import whole_folder
 from search.export.footage import Footage, find_footage
-from search.export.manifest import MANIFEST, SUMS, Export, Seal, manifest_json, missing_lines, sums_text
+from search.export.manifest import Export, manifest_json, missing_lines
 from search.export.media import AROUND_S, Exhibit, make_media
 from search.export.page import page_html
+from search.export.seals import MANIFEST, SUMS, Seal, sums_text
 from search.export.sheet import Sheet
 
 FEED, SIGHTINGS, PAGE = "feed.json", "sightings.json", "index.html"

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from search.export import notes
-from search.export.manifest import Export, Seal, iso, media_json, software
+from search.export.manifest import Export, iso, media_json, software
 from search.export.media import Exhibit
+from search.export.seals import Seal
 
 FORMAT, VERSION = "reid-sightings-feed", 1
 SCHEMA = "feed.schema.json"

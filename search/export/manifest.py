@@ -8,33 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from indexer.times import from_milliseconds, to_local_iso
-from reid.weights import sha256_of
 from search.export import notes
 from search.export.media import AROUND_S, MEDIA_TYPES, Exhibit
 from search.export.notes import Note
+from search.export.seals import FORMAT, VERSION, Seal
 from search.export.sheet import Sheet
 from search.provenance import code_version
-
-FORMAT, VERSION = "reid-export", 1
-MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
-
-
-@dataclass(frozen=True)
-class Seal:
-    """What a file is known by.
-
-    Attributes:
-        bytes: its length.
-        sha256: of it, hex.
-    """
-
-    bytes: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path) -> Seal:
-        """Of a file, read now."""
-        return cls(path.stat().st_size, sha256_of(path))
 
 
 @dataclass(frozen=True)
@@ -152,11 +131,6 @@ def _cut(exhibit: Exhibit) -> dict[str, Any] | None:
         "start_offset_s": round(cut.start_s, 3), "end_offset_s": round(cut.end_s, 3),
         "copied": cut.copied, "codec": cut.codec, "frames": cut.frames, "reason": cut.reason, "sound": False,
     }  # fmt: skip
-
-
-def sums_text(seals: dict[str, Seal]) -> str:
-    """SHA256SUMS as `sha256sum -c` reads it."""
-    return "".join(f"{seal.sha256}  {name}\n" for name, seal in sorted(seals.items()))
 
 
 def missing_lines(exhibits: Sequence[Exhibit]) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.export import notes
-from search.export.manifest import Export, Seal, iso, software
+from search.export.manifest import Export, iso, software
 from search.export.media import Exhibit
+from search.export.seals import Seal
 from search.pages import render
 from search.wording import local_time
 
@@ -23,7 +24,7 @@ def page_html(export: Export, seals: dict[str, Seal]) -> str:
     return render(
         "evidence.html.j2",
         {
-            "local_time": local_time, "uncertainty": uncertainty,
+            "local_time": local_time, "uncertainty": uncertainty, "span": span,
             "file_name": lambda path: Path(path).name, "iso": iso,
         },
         export=export,
@@ -42,10 +43,15 @@ def uncertainty(seconds: float | None) -> str:
 
 
 def _cut_times(exhibit: Exhibit) -> str:
-    """Local times of the cut, `14:02:08 – 14:02:19`."""
+    """Local times of the cut."""
     cut, record = exhibit.cut, exhibit.sighting.record
     if cut is None:
         return ""
     zero_ms = record.best_ms - record.best_offset_s * 1000
-    first, last = (local_time(round(zero_ms + edge * 1000))[11:] for edge in (cut.start_s, cut.end_s))
-    return f"{first} – {last}"
+    return span(round(zero_ms + cut.start_s * 1000), round(zero_ms + cut.end_s * 1000))
+
+
+def span(start_ms: int, end_ms: int) -> str:
+    """`2025-11-03 14:02:08 – 14:02:19`; the day once more when the end is on another."""
+    first, last = local_time(start_ms), local_time(end_ms)
+    return f"{first} – {last[11:] if last[:10] == first[:10] else last}"
