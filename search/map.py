@@ -163,7 +163,8 @@ def _rings(result: SearchResult, frame: Frame) -> list[str]:
             element("circle", cx=x, cy=y, r=size, fill="none", stroke=WARN, stroke_width=1.2,
                     stroke_dasharray="6 5")
         )  # fmt: skip
-        drawn.append(words(f"{minutes} min 분", x, y - size - 4, 11, fill=WARN, text_anchor="middle"))
+        aside = size * 0.71  # to the south-west, for names of districts stand above them
+        drawn.append(words(f"{minutes} min 분", x - aside, y + aside, 11, fill=WARN, text_anchor="middle"))
     return drawn
 
 

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from search.last_seen import WITHIN_S, LastSeen, Place, metres_from
+from search.last_seen import LastSeen, Place, metres_from
 from search.travel import F64, AgeGroup, density, log_ratio, mean_density
 
 LEAST = 0.02
@@ -46,7 +46,8 @@ class Stop:
         place: None when nobody knows.
         log_odds: natural log of the odds that it shows the person, place and time apart.
         must: it is known to be right.
-        within_s: how exactly its time is known.
+        from_report: what place and time say of it against where the person was last seen, nats.
+        is_report: it is that report, whose time is too rough to rule anything out.
     """
 
     id: str
@@ -56,12 +57,13 @@ class Stop:
     place: Place | None
     log_odds: float
     must: bool = False
-    within_s: float = 0.0
+    from_report: float = 0.0
+    is_report: bool = False
 
     @classmethod
     def of(cls, seen: LastSeen) -> Stop:
         """Where and when the person was last seen."""
-        return cls("", seen.at_ms, seen.at_ms, seen.place, seen.at_place, 0.0, True, WITHIN_S)
+        return cls("", seen.at_ms, seen.at_ms, seen.place, seen.at_place, 0.0, True, is_report=True)
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def _middle(stop: Stop) -> int:
 
 
 def _overlap(stop: Stop, other: Stop) -> bool:
-    return other.within_s == 0 and stop.start_ms < other.end_ms and other.start_ms < stop.end_ms
+    return not other.is_report and stop.start_ms < other.end_ms and other.start_ms < stop.end_ms
 
 
 def sure_span(start_ms: int, end_ms: int, uncertainty_s: float | None) -> tuple[int, int]:
@@ -227,11 +229,10 @@ def _ways(
     sample = [cameras[step] for step in steps] or [node.place for node in nodes]
     spread = np.concatenate([metres_from(node.place, sample) for node in nodes if node.place])
     anywhere = mean_density(spread, 0.0, window_s, age)
-    within = np.array([node.within_s for node in nodes])
-    ways = np.zeros_like(metres)
-    for exactness in np.unique(within):  # of a report, and of all else
-        pairs = np.maximum(within[:, None], within[None]) == exactness
-        ways[pairs] = log_ratio(density(metres[pairs], seconds[pairs], age, exactness), anywhere, _CLOCKS)
+    ways = log_ratio(density(metres, seconds, age), anywhere, _CLOCKS)
+    for place, node in enumerate(nodes):
+        if node.is_report:  # the same that the sightings' probabilities were made with
+            ways[place] = ways[:, place] = [each.from_report for each in nodes]
     return np.where(_possible(nodes, metres), ways, -np.inf)
 
 
@@ -239,11 +240,11 @@ def _possible(nodes: Sequence[Stop], metres: F64) -> NDArray[np.bool_]:
     """(N, N) can one person be at one and then at the other? Nobody is at two far places at once.
 
     Cameras that stand together may see somebody at once, but then the later sighting ends later too, so that
-    what follows overlaps neither. The time of a report is too rough to rule anything out.
+    what follows overlaps neither. A report rules nothing out.
     """
     starts = np.array([node.start_ms for node in nodes])
     ends = np.array([node.end_ms for node in nodes])
-    rough = np.array([node.within_s > 0 for node in nodes])
+    rough = np.array([node.is_report for node in nodes])
     names = np.array([node.camera for node in nodes])
     after = starts[None] >= ends[:, None]
     later = (starts[None] >= starts[:, None]) & (ends[None] >= ends[:, None])

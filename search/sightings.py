@@ -219,6 +219,7 @@ def _route(
             each.record.id, *sure_span(each.record.start_ms, each.record.end_ms, each.clock_uncertainty_s),
             f"{each.district}/{each.record.camera}", each.place,
             log_odds(each.probability) - each.evidence.get(PLACE_AND_TIME, 0.0), each.decision == "confirmed",
+            each.evidence.get(PLACE_AND_TIME, 0.0),
         )
         for each in sightings
         if each.probability is not None and (each.decision == "confirmed" or each.probability >= LEAST)

@@ -155,8 +155,17 @@ def test_the_route_begins_where_the_person_was_last_seen() -> None:
     assert ids(found) == ["a", "c", "b"]  # c began before the rough time of the report and ended after it
     assert found.seen_before == 1
     assert found.hops[1].metres == pytest.approx(0, abs=1)
-    alone = route(stop("x", 1, 9, -1), seen=seen)
-    assert ids(alone) == []
+    assert ids(route(stop("x", 1, 9, -1), seen=seen)) == []
+
+
+def test_far_from_the_report_a_probable_sighting_is_still_on_the_route() -> None:
+    """What the report says against it is in its probability already, and no more is said by the route."""
+    seen = LastSeen("here", *HERE, 0)
+    far = replace(stop("far", 20, 8, 4), from_report=-3.5)
+    found = route(far, seen=seen)
+    assert [(hop.id, hop.log_ratio) for hop in found.hops] == [("far", -3.5)]
+    assert found.hops[0].margin == pytest.approx(0.5)
+    assert ids(route(replace(far, log_odds=3), seen=seen)) == []
 
 
 def test_an_unknown_place_says_nothing() -> None:
