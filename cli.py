@@ -853,6 +853,43 @@ def cameras_list(home: Home = None, as_json: Json = False) -> None:
     )
 
 
+@cameras_app.command("check")
+@_command
+def cameras_check(
+    district: District = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="A camera whose clock is right: its id, or DISTRICT/ID. [default: most of those compared]"
+        ),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write the offsets and uncertainties into the archive.")
+    ] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Tell which clocks are wrong, by the people who walk from one camera to the next."""
+    from indexer.clock_check import apply_check, check_clocks
+
+    archive = _archive(home)
+    names = _settings(archive)[1]
+    slugs = [names.find(name).slug for name in district or ()]
+    with _shown_progress("comparing clocks") as progress:
+        check = check_clocks(archive, slugs, reference, progress)
+    changed = apply_check(archive, check) if apply else ()
+    if as_json:
+        told = [f"{camera.district}/{camera.id}" for camera in changed]
+        _print_json({**check.to_json(), "applied": told})
+    else:
+        _print_table(list(check.header), check.rows())
+        for line in check.notes():
+            typer.echo(line)
+        if apply:
+            typer.echo(f"{len(changed)} clocks written; searches correct the times of old footage by them")
+    return 1 if check.unreadable else 0
+
+
 @case_app.command("list")
 @_command
 def case_list(home: Home = None, as_json: Json = False) -> None:

@@ -14,11 +14,12 @@ from math import nan
 import numpy as np
 
 from indexer.cameras import Camera
+from indexer.distances import distances_m
 from indexer.districts import Districts, parse_place
 from indexer.times import from_milliseconds, milliseconds, parse_local, to_local_iso
 from reid.errors import InputError, UnknownNameError
 from search.evidence import Evidence
-from search.filters import Key, distances_m
+from search.filters import Key
 from search.matching import Found
 from search.travel import F64, AgeGroup, density, log_ratio, mean_density
 

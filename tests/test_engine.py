@@ -14,6 +14,7 @@ from indexer.catalogue import Catalogue
 from indexer.clothes import parse_colours
 from indexer.codebooks import check_codebook, train_codebook
 from indexer.compaction import _by_day, _Work, compact
+from indexer.distances import distance_m
 from indexer.rewriting import swap
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.records import Tracklet
@@ -22,7 +23,7 @@ from reid.camera_means import CameraMeans, centred
 from reid.errors import InputError, UnknownNameError
 from search import planner
 from search.engine import Engine
-from search.filters import Filters, Near, distance_m
+from search.filters import Filters, Near
 from search.matching import Found
 from search.planner import Costs, Plan
 from tests.crowd import DAY, HOUR, embedder, fill, midnight, people, snapshot

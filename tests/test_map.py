@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from indexer.cameras import Camera
+from indexer.distances import distance_m
 from indexer.districts import load_districts
 from indexer.times import milliseconds
 from search.drawing import Point, outline, radius, spread
-from search.filters import distance_m
 from search.last_seen import LastSeen, Place, place_of
 from search.map import RINGS_MIN, Frame, draw_map
 from search.report import to_html
