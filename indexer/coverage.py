@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from indexer.camera_time import Bools, Ints, Pieces, Stretch
 from indexer.ledger import ClipFailed, ClipWaiting
 from indexer.snapshot import Erasure, Snapshot
+from indexer.unfinished import NONE, Found, Unfinished
 
 NO_FOOTAGE = "no footage"
 """No clip that the archive knows covers it."""
@@ -190,8 +191,8 @@ class Footage:
         stretches += _erased(snapshot, self._keys)
         self._pieces = Pieces(stretches, len(_STATES), _states)
         self._slack = np.array([snapshot.clocks.slack.get(key, 0) for key in self._keys], np.int64)
-        self._failures = _Unfinished(snapshot.failures, number)
-        self._waiting = _Unfinished(snapshot.waiting, number)
+        self._failures = Unfinished(snapshot.failures, number)
+        self._waiting = Unfinished(snapshot.waiting, number)
 
     def measure(
         self, districts: Collection[str], cameras: Collection[str], since_ms: int | None,
@@ -264,13 +265,13 @@ class Footage:
         return since, max(close, since) if until_ms is None else until_ms
 
     def _measured(
-        self, rows: NDArray[np.int64], missing: Ints, failed: _Found, waiting: _Found
+        self, rows: NDArray[np.int64], missing: Ints, failed: Found, waiting: Found
     ) -> Iterator[Missing]:
         """By reason, the largest first."""
         amounts = missing[rows].sum(axis=0)
         for place in np.argsort(-amounts, kind="stable").tolist():
             reason, amount = REASONS[place], int(amounts[place])
-            clips = {FAILED_CLIP: failed, NOT_INDEXED: waiting}.get(reason, _NONE)
+            clips = {FAILED_CLIP: failed, NOT_INDEXED: waiting}.get(reason, NONE)
             if not amount and not clips.unmeasured:
                 continue
             most = rows[np.argsort(-missing[rows, place], kind="stable")]
@@ -279,51 +280,6 @@ class Footage:
                 names = [name for name, row in failed.measured if missing[row, place]]
             hours = amount / _MS_PER_HOUR if amount else None
             yield Missing(reason, hours, (*names, *clips.unmeasured), len(clips.unmeasured))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Clips inside a window: paths of those with a length, with their camera's number, and of the others."""
-
-    measured: tuple[tuple[str, int], ...] = ()
-    unmeasured: tuple[str, ...] = ()
-
-
-_NONE = _Found()
-
-
-class _Unfinished:
-    """Clips that are known and not indexed."""
-
-    def __init__(
-        self, clips: Sequence[ClipFailed] | Sequence[ClipWaiting], number: Mapping[Key, int]
-    ) -> None:
-        self._clips = clips
-        places = [number.get((clip.district or "", clip.camera or ""), -1) for clip in clips]
-        self._camera = np.array(places, np.int64)
-        self._start = np.array([-1 if each.start_ms is None else each.start_ms for each in clips], np.int64)
-        self._end = np.array([each.end_ms if each.is_measured else _NEVER for each in clips], np.int64)
-
-    def within(
-        self, asked: Bools, districts: Collection[str], cameras: Collection[str], since: int, until: int,
-        until_ms: int | None,
-    ) -> _Found:  # fmt: skip
-        """Those of the asked cameras and this window, and those of which nobody knows that they are not."""
-        late = _NEVER if until_ms is None else until_ms
-        maybe = np.where(self._end < _NEVER, (self._end > since) & (self._start < until), self._start < late)
-        maybe &= np.where(self._camera >= 0, asked[self._camera] if len(asked) else False, True)
-        measured: list[tuple[str, int]] = []
-        unmeasured: list[str] = []
-        for place in np.flatnonzero(maybe).tolist():
-            clip, camera = self._clips[place], int(self._camera[place])
-            if clip.is_measured:
-                measured.append((clip.path, camera))
-            elif camera >= 0 or (
-                (clip.district is None or clip.district in districts)
-                and (clip.camera is None or not cameras or clip.camera in cameras)
-            ):
-                unmeasured.append(clip.path)
-        return _Found(tuple(measured), tuple(unmeasured))
 
 
 def _states(covered: Bools) -> NDArray[np.int64]:
