@@ -134,6 +134,11 @@ class Crowd:
     def __len__(self) -> int:
         return len(self._people)
 
+    def relate(self, ones: Ints, others: Ints, share: float) -> None:
+        """Make each of `others` look like its one of `ones`: so much of what they are is the same, 0..1."""
+        mixed = share * self._people[ones].astype(np.float32) + (1 - share) * self._people[others]
+        self._people[others] = mixed
+
     def sample(self, number: int, tracklets: int) -> Sample:
         """Block `number` of what the cameras see: `tracklets` passages of anybody before any camera."""
         rng = np.random.default_rng([self._seed, 1, number])

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 import cli
+from benchmarks import feedback as bench
+from benchmarks.vectors import VectorModel
 from indexer.erasure import erase_tracklet
 from indexer.shard.files import ArchiveFiles
-from reid.calibration import Calibration
+from reid.calibration import Calibration, load_calibration, packaged_path
 from reid.errors import InputError
 from reid.images import encode_jpeg
+from reid.registry import DEFAULT_EMBEDDER
 from reid.vectors import unit_rows
 from search import feedback
 from search.cases import Cases
@@ -289,3 +292,16 @@ def test_a_case_needs_a_photo(home: Path, photo: Path) -> None:
     with Cases(ArchiveFiles(home)) as cases:
         assert cases.get("new").photos[0].data == photo.read_bytes()
     assert "did you mean new" in reid(home, "case", "show", "nwe").stderr
+
+
+def test_two_confirmations_and_three_rejections_are_worth_it() -> None:
+    """On vectors spread as real embeddings are; the figures that count are in benchmarks/LOG.md."""
+    model = VectorModel.load()
+    fit = load_calibration(packaged_path(DEFAULT_EMBEDDER))
+    figures = bench.measure(bench.make_world(model, 4000, 40, seed=12), fit)
+    before, after = (figures["strategies"][name] for name in (bench.BEFORE, bench.OURS))
+    for name in ("right in 20", "right in 20, sibling", "AP", "AP, sibling"):
+        assert 1 - after[name] < 0.75 * (1 - before[name]), name
+    assert after["siblings in 20"] < before["siblings in 20"] - 1
+    assert figures["probability"]["expected"] == pytest.approx(figures["probability"]["right"], rel=0.2)
+    assert figures["probability"]["error"] < 0.05
