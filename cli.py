@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+_WITHIN_KM = 2.0  # of --near
 _DEMO_RATE = 3.0  # frames a second: enough for people who walk, and soon done
 
 app = typer.Typer(
@@ -188,7 +189,9 @@ def search(
     near: Annotated[
         str | None, typer.Option(help="Only cameras around this point: lat,lon, e.g. 37.5145,127.1059.")
     ] = None,
-    within: Annotated[float, typer.Option(min=0.01, help="How far around it, kilometres.")] = 2.0,
+    within: Annotated[
+        float | None, typer.Option(min=0.01, help="How far around it, kilometres. [default: 2]")
+    ] = None,
     upper: Annotated[
         list[str] | None,
         typer.Option(help="Only people whose upper clothes may be of this colour (red, 빨강 ...); repeats."),
@@ -235,6 +238,8 @@ def search(
     settings, districts = _settings(archive)
     if html:
         _check_target(html)
+    if within is not None and near is None:
+        raise InputError(f"--within {within:g} needs the point: --near lat,lon, e.g. --near 37.5145,127.1059")
     result = _search(
         archive, settings, districts, photo=photo, names=district, cameras=camera, since=since, until=until,
         top=top, person=person, box=box, near=_parse_near(near, within) if near is not None else None,
@@ -1078,6 +1083,7 @@ def _search(
     from search.last_seen import parse_age, read_last_seen
     from search.query import query_of
     from search.request import Request
+    from search.scope import check_scope
     from search.sightings import find_sightings
 
     with Catalogue(archive) as catalogue:  # an unfit archive is told before the models are loaded
@@ -1095,6 +1101,8 @@ def _search(
         parse_colours(lower or ()),
     )
     group = parse_age(age) if age is not None else None
+    for doubt in check_scope(filters, snapshot, milliseconds(datetime.now(UTC))):
+        _say(f"note: {doubt}")
     seen = read_last_seen(last_seen, at, known, table, group)
     region = _parse_box(box) if box is not None else None
     work = begin(archive, snapshot, case, confirm or (), reject or ())
@@ -1138,14 +1146,14 @@ def _parse_box(text: str) -> Box:
     return x1, y1, x2, y2
 
 
-def _parse_near(text: str, kilometres: float) -> Near:
+def _parse_near(text: str, kilometres: float | None) -> Near:
     from search.filters import Near
 
     try:
         latitude, longitude = (float(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"--near {text!r}: expected latitude,longitude, e.g. 37.5145,127.1059") from None
-    return Near(latitude, longitude, kilometres * 1000)
+    return Near(latitude, longitude, (_WITHIN_KM if kilometres is None else kilometres) * 1000)
 
 
 def _print_result(result: SearchResult, table: Districts, by_camera: bool = False) -> None:

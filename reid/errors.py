@@ -25,6 +25,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_FEW = 30  # names that can be told in one line
+
 
 class ReidError(Exception):
     """Base of all expected failures; `exit_code` is what the command line returns."""
@@ -57,6 +59,8 @@ class UnknownNameError(InputError):
         wanted = unicodedata.normalize("NFD", name.lower())
         near = [spelled[each] for each in difflib.get_close_matches(wanted, spelled, n=3, cutoff=0.5)]
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        if not near and 0 < len(spelled) <= _FEW:
+            hint = f"; expected one of {', '.join(spelled.values())}"
         super().__init__(f"unknown {kind} {name!r}{hint}")
         self.suggestions = near
 

@@ -97,10 +97,10 @@ def provenance(engine: Engine, request: Request, found: Found, coverage: Coverag
     searched = [view.by_name[name] for name in found.segments]
     since, until = filters.since_ms, filters.until_ms
     if since is None:
-        since = min([coverage.since_ms, *(loaded.entry.start_ms for loaded in searched)])
+        since = min([coverage.since_ms, *(loaded.start_ms for loaded in searched)])
         since = since if until is None else min(since, until - 1)
     if until is None:  # half-open, and the last frame belongs to it
-        ends = [loaded.entry.end_ms for loaded in searched]
+        ends = [loaded.end_ms for loaded in searched]
         until = 1 + max([coverage.until_ms, since, *ends, *([seen.at_ms] if seen else [])])
     return Provenance(
         milliseconds(datetime.now(UTC)), code_version(), libraries(), processor(), engine.embedder.name,

@@ -168,7 +168,9 @@ def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> Replay:
     Args:
         then, now: as `search.report.to_json` gives them; `then` perhaps of another release.
     """
-    return Replay(tuple(_ranking(then["sightings"], now["sightings"])), tuple(_changes(then, now)))
+    ranking = tuple(_ranking(then["sightings"], now["sightings"]))
+    changes = tuple(_changes(then, now))
+    return Replay(ranking, changes or tuple(_unexplained(then, now) if ranking else ()))
 
 
 def _ranking(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Iterator[Moved]:
@@ -209,6 +211,16 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Change
     yield from _values("archive", "erasures in the archive", before, after, ("erasures",))
     yield from _shards(before.get("shards"), after.get("shards"))
     yield from _damaged(then.get("damaged"), now.get("damaged"))
+
+
+def _unexplained(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Change]:
+    """The archive changed, though nothing of it that results keep."""
+    versions = [_part(each, "archive").get("catalogue_version") for each in (then, now)]
+    if versions[0] != versions[1]:
+        yield Change(
+            "archive", "something else in the archive, such as a camera's place or clock: the catalogue was"
+            f" version {versions[0]} then, is {versions[1]} now", *versions,
+        )  # fmt: skip
 
 
 def _part(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

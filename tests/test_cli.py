@@ -185,6 +185,11 @@ BAD = [
     (["--html", "/proc/none/report.html"], 2, "does not exist"),
     (["--html", "photo.jpg"], 2, "ending in .html"),
     (["-c", "a/b"], 2, "slash"),
+    (["-c", "NOBODY-1"], 2, "unknown camera"),
+    (["--near", "35.1,129.0"], 2, "widen with --within"),
+    (["--within", "3"], 2, "needs the point: --near"),
+    (["--since", "2099-01-01"], 2, "still to come"),
+    (["--upper", "qqq"], 2, "expected one of"),
 ]
 
 

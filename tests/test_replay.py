@@ -187,6 +187,8 @@ def test_scores_and_places_are_compared(then: Json) -> None:
     other["sightings"][1:3] = other["sightings"][2:0:-1]
     assert [(each.rank_then, each.rank_now) for each in compare(then, other).ranking] == [(2, 3), (3, 2)]
     assert "please report" in compare(then, other).lines()[-1]
+    other["archive"]["catalogue_version"] += 1
+    assert "a camera's place or clock" in compare(then, other).lines()[-1]
 
 
 def test_every_field_of_a_request_comes_back(red: Query) -> None:  # noqa: F811
