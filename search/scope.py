@@ -5,10 +5,11 @@ Owns the messages. Only asked of people, before a search; a replay asks what was
 
 from __future__ import annotations
 
+from indexer.distances import distance_m
 from indexer.snapshot import Snapshot
 from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import InputError, UnknownNameError
-from search.filters import Filters, distance_m
+from search.filters import Filters
 
 _SHOWN = 4  # names in a line
 
