@@ -75,7 +75,8 @@ class Engine(Closing):
             raise
 
     def close(self) -> None:
-        """Let the catalogue go, if it is the engine's own."""
+        """Let the archive's files go, and its catalogue if the engine opened it; no search may be running."""
+        self._handles.close()
         if self._own:
             self._own.close()
 

@@ -68,3 +68,14 @@ def test_threads_that_open_at_once_leave_one_file_open(paths: dict[str, str]) ->
         del kept
         gc.collect()
         assert handles._room == room
+
+
+def test_closing_closes_every_file_and_reading_goes_on(paths: dict[str, str]) -> None:
+    handles = Handles()
+    kept = KeptOpen(paths, handles)
+    held, _ = read(kept, "a")
+    handles.close()
+    assert not is_open(held)
+    again, content = read(kept, "a")
+    assert (content, is_open(again)) == (b"a", False)
+    handles.close()

@@ -28,6 +28,7 @@ class Handles:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         self._room = max(0, wanted - _OTHERS)
         self._lock = threading.Lock()
+        self._users: weakref.WeakSet[KeptOpen] = weakref.WeakSet()
 
     def take(self) -> bool:
         """Room for one more file?"""
@@ -35,6 +36,18 @@ class Handles:
             found = self._room > 0
             self._room -= found
             return found
+
+    def join(self, user: KeptOpen) -> None:
+        """Remember whose files are open."""
+        with self._lock:
+            self._users.add(user)
+
+    def close(self) -> None:
+        """Close every file; afterwards each is opened for each use. Nobody may be reading."""
+        with self._lock:
+            self._room, users = 0, list(self._users)
+        for user in users:
+            user.close()
 
     def give(self, count: int) -> None:
         """So many files were closed."""
@@ -54,6 +67,7 @@ class KeptOpen:
         self._handles = handles
         self._kept: dict[str, int] = {}
         if handles:
+            handles.join(self)
             weakref.finalize(self, _close, self._kept, handles)
 
     def take(self, name: str) -> int:
@@ -74,6 +88,11 @@ class KeptOpen:
         """Close what `take` gave, unless it stays open."""
         if self._kept.get(name) != descriptor:
             os.close(descriptor)
+
+    def close(self) -> None:
+        """Close what is open."""
+        while self._kept:
+            os.close(self._kept.popitem()[1])
 
     @contextmanager
     def opened(self, name: str) -> Iterator[int]:
