@@ -170,8 +170,9 @@ def index(
 @app.command()
 @_command
 def search(
-    photo: Annotated[
-        Path | None, typer.Argument(help="One photo of the person. [default: those of --case]")
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Photos of the person, one or several. [default: those of --case]"),
     ] = None,
     district: District = None,
     camera: Annotated[
@@ -231,7 +232,7 @@ def search(
     home: Home = None,
     as_json: Json = False,
 ) -> int:
-    """Rank the sightings most like the person in the photo, and tell what was not searched."""
+    """Rank the sightings most like the person in the photos, and tell what was not searched."""
     from search.report import to_json
 
     archive = _archive(home)
@@ -241,7 +242,7 @@ def search(
     if within is not None and near is None:
         raise InputError(f"--within {within:g} needs the point: --near lat,lon, e.g. --near 37.5145,127.1059")
     result = _search(
-        archive, settings, districts, photo=photo, names=district, cameras=camera, since=since, until=until,
+        archive, settings, districts, photos=photos, names=district, cameras=camera, since=since, until=until,
         top=top, person=person, box=box, near=_parse_near(near, within) if near is not None else None,
         upper=upper, lower=lower, exact=exact, last_seen=last_seen, at=at, age=age, route=route,
         case=case, confirm=confirm, reject=reject,
@@ -612,7 +613,7 @@ def demo(
     _add_cameras(archive, CAMERAS)
     report = _index(archive, settings, find_clips([FOOTAGE], Given(), districts))
     _say("\n".join(report.lines()))
-    result = _search(archive, settings, districts, photo=PHOTO, top=10)
+    result = _search(archive, settings, districts, photos=[PHOTO], top=10)
     judgement = judge(result, truth)
     _write_report(archive.home / "report.html", result, districts)
     if as_json:
@@ -1049,7 +1050,7 @@ def _search(
     settings: Settings,
     table: Districts,
     *,
-    photo: Path | None,
+    photos: list[Path] | None,
     names: list[str] | None = None,
     cameras: list[str] | None = None,
     since: str | None = None,
@@ -1081,7 +1082,7 @@ def _search(
     from search.engine import Engine
     from search.filters import Filters, default_districts
     from search.last_seen import parse_age, read_last_seen
-    from search.query import query_of
+    from search.query import check_choice, query_of
     from search.request import Request
     from search.scope import check_scope
     from search.sightings import find_sightings
@@ -1105,20 +1106,22 @@ def _search(
         _say(f"note: {doubt}")
     seen = read_last_seen(last_seen, at, known, table, group)
     region = _parse_box(box) if box is not None else None
+    check_choice(photos or (), person, region)
     work = begin(archive, snapshot, case, confirm or (), reject or ())
-    if photo is None and (person is not None or region is not None):
+    if not photos and (person is not None or region is not None):
         raise InputError("--person and --box choose in a photo that is given; the case's photos have theirs")
-    stored = () if photo is not None else work.photos
+    stored = () if photos else work.photos
     embedder = load_embedder(settings.embedder, archive.models)
     detector = load_detector(settings.detector, archive.models)
     queries: list[Query] = [
         query_of(each.data, each.name, detector, embedder, box=each.person_box) for each in stored
     ]
     added: list[CasePhoto] = []
-    if photo is not None:
+    for photo in photos or ():
         data, now = photo_bytes(photo), milliseconds(datetime.now(UTC))
-        queries.append(query_of(data, str(photo), detector, embedder, person, region))
-        added.append(CasePhoto(str(photo.absolute()), data, queries[0].person_box, now))
+        query = query_of(data, str(photo), detector, embedder, person, region)
+        queries.append(query)
+        added.append(CasePhoto(str(photo.absolute()), data, query.person_box, now))
     if work.keep(archive, added, milliseconds(datetime.now(UTC))):
         _say(f"case {case} opened")
     request = Request(

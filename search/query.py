@@ -6,6 +6,7 @@ Owns the choice of the person in the photo. Knows no archive.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +103,20 @@ def query_of(
         name, picture, people, chosen, vectors, picture_quality(shown), tuple(warnings),
         hashlib.sha256(data).hexdigest(), detector.spec.sha256 if box is None else None, allows,
     )  # fmt: skip
+
+
+def check_choice(photos: Sequence[Path], person: int | None, box: Box | None) -> None:
+    """Whether the person can be chosen so in these photos.
+
+    Raises:
+        InputError: one choice for several photos.
+    """
+    if len(photos) > 1 and (person is not None or box is not None):
+        name = "--person" if box is None else "--box"
+        raise InputError(
+            f"{name} says who it is in one photo, got {len(photos)} photos; cut the person out of each photo,"
+            " or search with one photo"
+        )
 
 
 def _people(picture: Picture, detector: Detector) -> tuple[Box, ...]:

@@ -55,7 +55,7 @@ _FEW_CAMERAS = 12  # a longer table of cameras is folded
 def to_json(result: SearchResult) -> dict[str, Any]:
     """The contract of `reid search --json`; see docs/contracts.md."""
     return {
-        "query": {**_photo_json(result.request.queries[0]), "warnings": list(result.request.warnings)},
+        "query": {**_photo_json(result.request.queries[0]), "warnings": list(result.warnings)},
         "photos": [_photo_json(query) for query in result.request.queries],
         "expected_right": None if result.expected_right is None else round(result.expected_right, 3),
         "sightings": [_sighting_json(sighting) for sighting in result.sightings],

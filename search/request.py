@@ -74,4 +74,9 @@ class Request:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the reader must know about the photos."""
-        return tuple(warning for query in self.queries for warning in query.warnings)
+        several = len(self.queries) > 1
+        return tuple(
+            f"{query.photo}: {warning}" if several else warning
+            for query in self.queries
+            for warning in query.warnings
+        )

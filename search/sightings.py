@@ -29,8 +29,9 @@ from search.last_seen import (
     place_and_time,
     place_of,
 )
-from search.likeness import likeness
+from search.likeness import company, compare, likeness, one_at_a_time
 from search.matching import Found
+from search.photos import disagreements
 from search.planner import Plan
 from search.provenance import Provenance, provenance
 from search.request import Request
@@ -46,8 +47,8 @@ class Sighting:
 
     Attributes:
         rank: from 1.
-        score: cosine with the query, the means of the cameras taken out, -1..1: likeness, neither an
-            identity nor a probability.
+        score: cosine of the mean of the photos and the mean of the tracklet's vectors, the means of the
+            cameras taken out, -1..1: likeness, neither an identity nor a probability.
         probability: that it shows the person, by all the evidence and under the calibration's assumptions;
             None where the model has no calibration.
         evidence: natural log of the likelihood ratio by kind of evidence; 0 says nothing.
@@ -96,6 +97,7 @@ class SearchResult:
         rows: how many vectors were in scope.
         timing_ms: wall-clock milliseconds of each step.
         made: what it was made with, so that it can be made again.
+        warnings: what the reader must know about the photos.
     """
 
     request: Request
@@ -110,6 +112,7 @@ class SearchResult:
     made: Provenance
     cameras: tuple[Camera, ...] = ()
     route: Route | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def expected_right(self) -> float | None:
@@ -154,6 +157,7 @@ def find_sightings(engine: Engine, request: Request) -> SearchResult:
         },
         provenance(engine, request, found, coverage),
         cameras, route,
+        request.warnings + disagreements(request.queries, found.query, engine.calibration),
     )  # fmt: skip
 
 
@@ -180,12 +184,17 @@ def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, .
     if not found.hits:
         return ()
     calibration = engine.calibration
-    evidence: list[Evidence] = [likeness(request, found, calibration)]
+    compared = compare(request, found)
+    evidence: list[Evidence] = [likeness(compared, calibration)]
+    if calibration:
+        evidence.append(company(compared, calibration))
     if request.judged:
         shown, model = total(evidence), engine.embedder.sha256
         evidence.append(feedback(request, found, model, shown, calibration))
     if request.last_seen:
         evidence.append(place_and_time(request.last_seen, found))
+    if calibration and compared.apart.any():
+        evidence.append(one_at_a_time(compared, probabilities(total(evidence), found.tracklets)))
     together = total(evidence)
     chances = probabilities(together, found.tracklets) if calibration else None
     sightings, slack = [], found.view.snapshot.clocks.slack
@@ -195,7 +204,7 @@ def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, .
         camera = found.view.snapshot.cameras.get(key)
         sightings.append(
             Sighting(
-                rank, hit.score, None if chances is None else float(chances[place]),
+                rank, float(compared.scores[place]), None if chances is None else float(chances[place]),
                 {each.name: float(each.log_ratios[place]) for each in evidence}, key[0],
                 camera.name if camera and camera.name else key[1], content.record, content.thumbnail,
                 place_of(camera), *_apart(request.last_seen, camera, content.record),

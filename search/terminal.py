@@ -29,7 +29,7 @@ def print_result(
     Args:
         by_camera: also of each camera.
     """
-    for warning in result.request.warnings:
+    for warning in result.warnings:
         console.print(f"note: {warning}", style="yellow", highlight=False)
     if result.sightings and console.width >= _TABLE_WIDTH:
         console.print(_table(result, districts))
