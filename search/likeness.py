@@ -24,7 +24,7 @@ Bools = NDArray[np.bool_]
 
 _SLOPE = 12.0  # of a model without a calibration: its order is right, its scale means nothing
 _SAME = 0.003  # share of pairs of a shortlist that are taken to show one person, before looking
-_WEIGHT = 5.0  # of what company says: a quarter of what a likeness itself would
+_WEIGHT = 5.0  # of a unit of difference; a likeness itself weighs four times as much
 _TOGETHER_MS = 1000  # two tracks of one person may overlap by a few frames
 
 
@@ -82,7 +82,8 @@ def company(compared: Compared, calibration: Calibration) -> Evidence:
     Who looks like the photo by chance is often in the archive once more, where they look less like it: two
     pictures of one person are to be about as like the photo as they are like each other. A neighbour of the
     hit is heard as in k-reciprocal re-ranking (Zhong et al. 2017), but one, and weighed by the probability
-    that it shows the same person, so that a hit without company loses nothing.
+    that it shows the same person, so that a hit without company loses nothing. Nearly all of a shortlist are
+    strangers, over whom a likelihood ratio is 1 on average: so it is scaled.
     """
     alike = (compared.vectors @ compared.vectors.T).astype(np.float64)
     worse = np.minimum(compared.qualities[:, None], compared.qualities)
@@ -91,7 +92,8 @@ def company(compared: Compared, calibration: Calibration) -> Evidence:
     same[compared.apart | np.eye(len(same), dtype=bool)] = 0
     rows, nearest = np.arange(len(same)), same.argmax(axis=1)
     less = alike[rows, nearest] - compared.scores[nearest]
-    return Evidence("company", -_WEIGHT * same[rows, nearest] * less)
+    told = -_WEIGHT * same[rows, nearest] * less
+    return Evidence("company", told - np.log(np.exp(told).mean()))
 
 
 def one_at_a_time(compared: Compared, chances: F64) -> Evidence:

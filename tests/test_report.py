@@ -55,7 +55,7 @@ def test_json_is_the_contract(result: SearchResult) -> None:
     assert shown["expected_right"] == pytest.approx(
         sum(s["probability"] for s in shown["sightings"]), abs=0.01
     )
-    assert set(first["evidence"]) == {"likeness"}
+    assert set(first["evidence"]) == {"likeness", "company", "one at a time"}
     assert re.fullmatch(r"2025-02-18T1[23]:34:0\d(\.\d+)?\+09:00", first["start"])
     assert first["start"] <= first["best_time"] <= first["end"]
     assert len(first["box"]) == 4
