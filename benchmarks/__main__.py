@@ -1,7 +1,7 @@
 """`python -m benchmarks NAME [--quick] [--json FILE]`: runs one benchmark and keeps its figures.
 
-Names: decoding, detection, tracking, search, people, photo, songpa99, accuracy, serving, peers, feedback;
-`all` runs each.
+Names: decoding, detection, tracking, search, people, photo, ranking, songpa99, accuracy, serving, peers,
+feedback; `all` runs each.
 `city` makes the synthetic city that songpa99 searches, `vectors` the model of the vectors that serving and
 peers search. The JSON holds every figure printed, the machine and the versions.
 Exit codes as the command line's: 2 for wrong use, a missing extra or missing footage, 3 for the machine, 130
@@ -25,8 +25,8 @@ from reid.durable import write_file
 from reid.errors import InputError, ReidError, storage_errors
 
 BENCHMARKS = (
-    "decoding", "detection", "tracking", "search", "people", "photo", "songpa99", "accuracy", "serving",
-    "peers", "feedback",
+    "decoding", "detection", "tracking", "search", "people", "photo", "ranking", "songpa99", "accuracy",
+    "serving", "peers", "feedback",
 )  # fmt: skip
 """Modules with `run(quick)`; those with options of their own have `add_options` and `run(options)`."""
 TOOLS = {

@@ -144,9 +144,16 @@ class Crowd:
         rng = np.random.default_rng([self._seed, 1, number])
         people = rng.integers(len(self._people), size=tracklets)
         cameras = rng.integers(len(self._cameras), size=tracklets)
-        counts = rng.choice(np.arange(1, len(self._views) + 1), tracklets, p=self._views)
+        return self._seen(rng, people, cameras)
+
+    def passing(self, people: Ints, cameras: Ints, seed: int = 0) -> Sample:
+        """Passages of (T,) these people before (T,) these cameras."""
+        return self._seen(np.random.default_rng([self._seed, 5, seed]), people, cameras)
+
+    def _seen(self, rng: np.random.Generator, people: Ints, cameras: Ints) -> Sample:
+        counts = rng.choice(np.arange(1, len(self._views) + 1), len(people), p=self._views)
         passages = self._passages(rng, people, self._cameras[cameras])
-        rows = np.repeat(np.arange(tracklets), counts)
+        rows = np.repeat(np.arange(len(people)), counts)
         return Sample(_views(rng, self.model, passages, rows), rows, people, cameras)
 
     def photos(self, count: int, seed: int = 0) -> tuple[F32, Ints]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.calibration import Calibration
+from reid.camera_means import centred
 from reid.vectors import unit_rows
 from search.evidence import Evidence
 from search.matching import Found
@@ -24,7 +25,8 @@ Bools = NDArray[np.bool_]
 
 _SLOPE = 12.0  # of a model without a calibration: its order is right, its scale means nothing
 _SAME = 0.003  # share of pairs of a shortlist that are taken to show one person, before looking
-_WEIGHT = 5.0  # of a unit of difference; a likeness itself weighs four times as much
+_WEIGHT = 3.0  # of a unit of difference; a likeness itself weighs seven times as much
+_NEAREST = 8  # others that are looked at for each hit
 _TOGETHER_MS = 1000  # two tracks of one person may overlap by a few frames
 
 
@@ -33,7 +35,7 @@ class Compared:
     """The shortlist compared with the photos.
 
     Attributes:
-        scores: (N,) float64 cosines of the mean of the photos and the mean of each tracklet's vectors.
+        scores: (N,) float64, -1..1, see `likenesses`.
         vectors: (N, D) float32 unit rows, these means of the tracklets.
         qualities: (N,) of the tracklets, 0..1. photo: of the best photo, 0..1.
         apart: (N, N) bool, which were in one clip at one time and so are two people.
@@ -48,7 +50,7 @@ class Compared:
 
 def compare(request: Request, found: Found) -> Compared:
     """The hits, at least one, compared exactly by all their vectors."""
-    query = pooled([found.query])[0]
+    photos = centred(request.vectors, found.view.means.overall)
     vectors = pooled([content.vectors for content in found.contents])
     records = [content.record for content in found.contents]
     start, end = (np.array([getattr(each, name) for each in records]) for name in ("start_ms", "end_ms"))
@@ -57,9 +59,20 @@ def compare(request: Request, found: Found) -> Compared:
     apart = (clip[:, None] == clip) & (shared > _TOGETHER_MS)
     np.fill_diagonal(apart, False)
     return Compared(
-        (vectors @ query).astype(np.float64), vectors, np.array([each.quality for each in records]),
+        likenesses(vectors, photos), vectors, np.array([each.quality for each in records]),
         max(each.quality for each in request.queries), apart,
     )  # fmt: skip
+
+
+def likenesses(vectors: F32, photos: F32) -> F64:
+    """(N,) how like the photos, (Q, D) unit rows, each of (N, D) unit rows is: the cosine of one photo.
+
+    Of several it is the product with their mean, brought half of the way to unit length, as a logarithm. At
+    its own length people would seem less alike than by one photo, at unit length strangers more, since what
+    is particular to a photo is averaged out.
+    """
+    mean = photos.mean(axis=0, dtype=np.float64)
+    return np.asarray(vectors @ (mean / max(float(np.linalg.norm(mean)), 1e-9) ** 0.5), np.float64)
 
 
 def pooled(sets: Sequence[F32]) -> F32:
@@ -86,13 +99,16 @@ def company(compared: Compared, calibration: Calibration) -> Evidence:
     strangers, over whom a likelihood ratio is 1 on average: so it is scaled.
     """
     alike = (compared.vectors @ compared.vectors.T).astype(np.float64)
-    worse = np.minimum(compared.qualities[:, None], compared.qualities)
-    ratio = calibration.log_ratio(alike.ravel(), worse.ravel()).reshape(alike.shape) + np.log(_SAME)
-    same = 1 / (1 + np.exp(-np.clip(ratio, -30, 30)))
-    same[compared.apart | np.eye(len(same), dtype=bool)] = 0
-    rows, nearest = np.arange(len(same)), same.argmax(axis=1)
-    less = alike[rows, nearest] - compared.scores[nearest]
-    told = -_WEIGHT * same[rows, nearest] * less
+    alike[compared.apart | np.eye(len(alike), dtype=bool)] = -1
+    count = min(_NEAREST, len(alike))
+    others = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+    scores = np.take_along_axis(alike, others, axis=1)
+    worse = np.minimum(compared.qualities[:, None], compared.qualities[others])
+    ratios = calibration.log_ratio(scores.ravel(), worse.ravel()).reshape(scores.shape) + np.log(_SAME)
+    rows, best = np.arange(len(alike)), ratios.argmax(axis=1)
+    same = 1 / (1 + np.exp(-np.clip(ratios[rows, best], -30, 30)))
+    less = scores[rows, best] - compared.scores[others[rows, best]]
+    told = -_WEIGHT * same * less
     return Evidence("company", told - np.log(np.exp(told).mean()))
 
 

@@ -75,7 +75,6 @@ class Found:
         rows, tracklets: how many vectors were in scope, and of about how many tracklets.
         segments: names of those that were searched. damaged: why others could not be, by name.
         view: what was searched.
-        query: (Q, D) float32 unit rows that were compared, a camera's mean out of them.
     """
 
     hits: tuple[Hit, ...]
@@ -87,7 +86,6 @@ class Found:
     segments: tuple[str, ...]
     damaged: Mapping[str, str]
     view: View
-    query: F32
 
 
 @dataclass(frozen=True)
@@ -202,7 +200,6 @@ class Matching:
             tuple(sound),
             self._damaged,
             view,
-            self._vectors,
         )
 
     def _scan(self, loaded: Loaded, keep: Bools | None, count: int) -> _Compared:

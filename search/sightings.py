@@ -16,6 +16,7 @@ from indexer.cameras import Camera
 from indexer.coverage import UNPLACED, Coverage, Missing
 from indexer.shard.records import Record
 from indexer.times import milliseconds
+from reid.camera_means import centred
 from search.engine import Engine
 from search.evidence import Evidence, log_odds, probabilities, total
 from search.feedback import as_asked, feedback, further_pictures
@@ -47,8 +48,9 @@ class Sighting:
 
     Attributes:
         rank: from 1.
-        score: cosine of the mean of the photos and the mean of the tracklet's vectors, the means of the
-            cameras taken out, -1..1: likeness, neither an identity nor a probability.
+        score: cosine of the photo (of several: see `search.likeness.likenesses`) and the mean of the
+            tracklet's vectors, the means of the cameras taken out, -1..1: likeness, neither an identity nor
+            a probability.
         probability: that it shows the person, by all the evidence and under the calibration's assumptions;
             None where the model has no calibration.
         evidence: natural log of the likelihood ratio by kind of evidence; 0 says nothing.
@@ -157,8 +159,13 @@ def find_sightings(engine: Engine, request: Request) -> SearchResult:
         },
         provenance(engine, request, found, coverage),
         cameras, route,
-        request.warnings + disagreements(request.queries, found.query, engine.calibration),
+        request.warnings + _disagreements(engine, request, found),
     )  # fmt: skip
+
+
+def _disagreements(engine: Engine, request: Request, found: Found) -> tuple[str, ...]:
+    photos = centred(request.vectors, found.view.means.overall)
+    return disagreements(request.queries, photos, engine.calibration)
 
 
 def _coverage(found: Found, filters: Filters) -> Coverage:
