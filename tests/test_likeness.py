@@ -104,7 +104,7 @@ def test_two_people_in_one_clip_are_no_company() -> None:
 
 
 def test_a_single_hit_has_no_company() -> None:
-    assert company(compared((1, 0), (1, 0.5)), CALIBRATION).log_ratios.tolist() == [0.0]
+    assert company(compared((1, 0), (1, 0.5)), CALIBRATION).log_ratios == pytest.approx([0.0])
 
 
 def test_over_a_shortlist_company_says_nothing_on_average() -> None:
