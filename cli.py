@@ -433,6 +433,7 @@ def erase(
 
     from indexer.erasure import erase_time, erase_tracklet
     from indexer.times import milliseconds, parse_local
+    from search.casework import keeping
 
     archive = _archive(home)
     if (tracklet is None) == (district is None):
@@ -455,10 +456,13 @@ def erase(
             end = milliseconds(parse_local(until or "", until=True))
             names = _settings(archive)[1]
             done = erase_time(archive, names.find(district or "").slug, begin, end, camera or (), progress)
+    cases = keeping(archive, done.erasure)
     if as_json:
-        _print_json({**asdict(done), "proof": done.proof})
+        _print_json({**asdict(done), "proof": done.proof, "cases": cases})
     else:
         typer.echo(done.proof)
+        for case in cases:
+            typer.echo(f"case {case} keeps a copy of what was erased; it goes with: reid case close --delete")
         for segment in done.unreadable:
             typer.echo(f"segment {segment} could not be read and went as a whole; index its clips again")
     return 1 if done.unreadable else 0

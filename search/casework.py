@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from indexer.shard.files import ArchiveFiles
-from indexer.snapshot import Snapshot
+from indexer.snapshot import Erasure, Snapshot
 from reid.errors import InputError, UnknownNameError
 from search.cases import Case, CasePhoto, Cases, check_case_id, refuse_closed
 from search.judged import Feedback, Judged, find_judged, still_there
@@ -107,6 +107,24 @@ def recall(archive: ArchiveFiles, snapshot: Snapshot, feedback: Feedback) -> tup
     case = _read(archive, feedback.case) if feedback.case is not None else None
     kept = [each.judged for each in case.sightings] if case else []
     return tuple(find_judged(archive, snapshot, feedback.ids, kept).values())
+
+
+def keeping(archive: ArchiveFiles, erasure: Erasure) -> tuple[str, ...]:
+    """Ids of the cases that hold a copy of something that was erased from the archive."""
+    if not archive.cases.exists():
+        return ()
+    with Cases(archive) as cases:
+        return tuple(case.id for case in map(cases.get, cases.ids()) if _holds(case, erasure))
+
+
+def _holds(case: Case, erasure: Erasure) -> bool:
+    for each in case.sightings:
+        record = each.judged.record
+        if erasure.tracklet is None and each.judged.district != erasure.district:
+            continue
+        if erasure.covers(record.camera, record.id, record.start_ms, record.end_ms):
+            return True
+    return False
 
 
 def _read(archive: ArchiveFiles, case_id: str) -> Case | None:

@@ -19,6 +19,7 @@ from indexer.rewriting import open_entry
 from indexer.shard.files import ArchiveFiles
 from reid.errors import DamagedError, FormatError, InputError, StorageError, UnknownNameError
 from search.cases import CasePhoto, Cases, Step, check_case_id
+from search.casework import keeping
 from search.judged import Feedback, Judged, find_judged, still_there
 from tests.crowd import DAY, HOUR, fill, midnight, snapshot
 
@@ -265,6 +266,10 @@ def test_the_case_keeps_what_expired(archive: ArchiveFiles) -> None:
     [copy] = find_judged(archive, seen, [one.record.id], [one]).values()
     assert not copy.in_archive
     assert one.record.start_ms - at < 24 * HOUR
+    with Cases(archive) as cases:
+        cases.record("holds", 10, confirmed=[one])
+        cases.record("holds not", 10, confirmed=[judged(archive, ids(archive, 99)[-1])[0]])
+    assert [keeping(archive, erasure) for erasure in seen.erasures] == [(), ("holds",)]
 
 
 def test_an_id_that_may_be_in_a_damaged_segment_is_not_called_unknown(archive: ArchiveFiles) -> None:

@@ -13,7 +13,6 @@ from typer.testing import CliRunner, Result
 import cli
 from benchmarks import feedback as bench
 from benchmarks.vectors import VectorModel
-from indexer.erasure import erase_tracklet
 from indexer.shard.files import ArchiveFiles
 from reid.calibration import Calibration, load_calibration, packaged_path
 from reid.errors import InputError
@@ -227,7 +226,8 @@ def test_a_case_from_its_first_search_to_its_deletion(home: Path, photo: Path) -
     assert reid(home, "case", "undo", "2026-SP-0142", third[:6]).exit_code == 0
     assert third in listed(answer(home, "search", "--case", "2026-SP-0142"))
 
-    erase_tracklet(ArchiveFiles(home), first)
+    erased = reid(home, "erase", "--tracklet", first, "--yes")
+    assert "case 2026-SP-0142 keeps a copy" in erased.stdout
     gone = answer(home, "search", "--case", "2026-SP-0142")
     assert first not in listed(gone)
     assert gone["feedback"] == {
