@@ -40,8 +40,6 @@ class Work:
         Raises:
             InputError: there are none.
         """
-        if self.case_id is None:
-            raise InputError("expected a photo of the person, or --case with one that has photos")
         if self.case is None:
             raise InputError(f"there is no case {self.case_id} yet; give the photo that opens it")
         if not self.case.photos:

@@ -74,8 +74,6 @@ def read_query(
         PhotoError: the photo cannot be used, or nobody is found in one that cannot be a cut-out person.
         InputError: a person or box that is not in the photo, or both given.
     """
-    if person is not None and box is not None:
-        raise InputError("--person and --box exclude each other; give one of them")
     return query_of(photo_bytes(path), str(path), detector, embedder, person, box)
 
 
@@ -84,6 +82,8 @@ def query_of(
     box: Box | None = None,
 ) -> Query:  # fmt: skip
     """The same of the bytes of a photo; `name` is its path."""
+    if person is not None and box is not None:
+        raise InputError("--person and --box exclude each other; give one of them")
     picture = decode_photo(data, f"photo {name}")
     people: tuple[Box, ...] = ()
     warnings: list[str] = []
