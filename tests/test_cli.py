@@ -169,6 +169,23 @@ def test_a_damaged_segment_makes_a_search_exit_with_one(shown: tuple[Path, Resul
     assert "damaged segment" in [gap["reason"] for gap in answer["coverage"]["missing"]]
 
 
+def test_two_photos_are_one_question(shown: tuple[Path, Result], tmp_path: Path) -> None:
+    home, _ = shown
+    again = tmp_path / "again.jpg"
+    again.write_bytes(demo.PHOTO.read_bytes())
+    one, two = (
+        json.loads(reid("search", *photos, "--home", home, "--top", 3, "--json").stdout)
+        for photos in ([demo.PHOTO], [demo.PHOTO, again])
+    )
+    assert [each["photo"] for each in two["photos"]] == [str(demo.PHOTO), str(again)]
+    assert [each["id"] for each in two["sightings"]] == [each["id"] for each in one["sightings"]]
+    assert two["expected_right"] == pytest.approx(one["expected_right"], abs=0.01)  # the same says no more
+    for choice in (["--person", "1"], ["--box", "1,2,30,80"]):
+        refused = reid("search", demo.PHOTO, again, "--home", home, *choice)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert f"{choice[0]} says who it is in one photo, got 2 photos" in refused.stderr
+
+
 BAD = [
     # (arguments after `search PHOTO`, exit code, what the line says)
     (["-d", "songpaa"], 2, "did you mean songpa"),
