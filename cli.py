@@ -235,7 +235,7 @@ def search(
     """Rank the sightings most like the person in the photos, and tell what was not searched."""
     from search.report import to_json
 
-    if photo is None and case is None:
+    if not photos and case is None:
         raise InputError("expected a photo of the person, or --case with a case that has one")
     archive = _archive(home)
     settings, districts = _settings(archive)
