@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reid.labelled import Skipped
     from reid.training.session import Watch
     from search.cases import CasePhoto, Cases
+    from search.description import Description
     from search.filters import Near
     from search.query import Box, Query
     from search.sightings import SearchResult
@@ -172,7 +173,9 @@ def index(
 def search(
     photos: Annotated[
         list[Path] | None,
-        typer.Argument(help="Photos of the person, one or several. [default: those of --case]"),
+        typer.Argument(
+            help="Photos of the person, one or several. [default: those of --case, or a description alone]"
+        ),
     ] = None,
     district: District = None,
     camera: Annotated[
@@ -195,9 +198,26 @@ def search(
     ] = None,
     upper: Annotated[
         list[str] | None,
-        typer.Option(help="Only people whose upper clothes may be of this colour (red, 빨강 ...); repeats."),
+        typer.Option(help="Colour of the upper clothes (yellow, 검정 ...); repeats: any of them."),
     ] = None,
     lower: Annotated[list[str] | None, typer.Option(help="The same for the lower clothes.")] = None,
+    age: Annotated[
+        list[str] | None,
+        typer.Option(help="child, adult or elder (어린이, 성인, 노인): how the person looks and walks."),
+    ] = None,
+    having: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", "--wearing", help="Worn or carried: hat, cane, 지팡이, coat, striped ...; repeats."
+        ),
+    ] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Not worn or carried; repeats.")] = None,
+    only_colours: Annotated[
+        bool, typer.Option("--only-colours", help="Leave out whoever was taken for other colours.")
+    ] = False,
+    clothes_changed: Annotated[
+        bool, typer.Option("--clothes-changed", help="The photo shows other clothes than are worn now.")
+    ] = False,
     last_seen: Annotated[
         str | None,
         typer.Option(
@@ -205,9 +225,6 @@ def search(
         ),
     ] = None,
     at: Annotated[str | None, typer.Option(help="When that was, e.g. '2025-02-18 14:05'.")] = None,
-    age: Annotated[
-        str | None, typer.Option(help="How fast the person walks: child, adult or elder. [default: adult]")
-    ] = None,
     route: Annotated[
         bool, typer.Option("--route", help="Suggest the most plausible route; --last-seen does so too.")
     ] = False,
@@ -232,11 +249,10 @@ def search(
     home: Home = None,
     as_json: Json = False,
 ) -> int:
-    """Rank the sightings most like the person in the photos, and tell what was not searched."""
+    """Rank the sightings most like the person in photos or description; tell what was not searched."""
+    from search.description import read_description
     from search.report import to_json
 
-    if not photos and case is None:
-        raise InputError("expected a photo of the person, or --case with a case that has one")
     archive = _archive(home)
     settings, districts = _settings(archive)
     if html:
@@ -246,8 +262,9 @@ def search(
     result = _search(
         archive, settings, districts, photos=photos, names=district, cameras=camera, since=since, until=until,
         top=top, person=person, box=box, near=_parse_near(near, within) if near is not None else None,
-        upper=upper, lower=lower, exact=exact, last_seen=last_seen, at=at, age=age, route=route,
-        case=case, confirm=confirm, reject=reject,
+        exact=exact, last_seen=last_seen, at=at, route=route, case=case, confirm=confirm, reject=reject,
+        said=read_description(upper or (), lower or (), age or (), having or (), without or ()),
+        only_colours=only_colours, clothes_changed=clothes_changed,
     )  # fmt: skip
     if html:
         _write_report(html, result, districts)
@@ -1065,38 +1082,44 @@ def _search(
     person: int | None = None,
     box: str | None = None,
     near: Near | None = None,
-    upper: list[str] | None = None,
-    lower: list[str] | None = None,
     exact: bool = False,
     last_seen: str | None = None,
     at: str | None = None,
-    age: str | None = None,
     route: bool = False,
     case: str | None = None,
     confirm: list[str] | None = None,
     reject: list[str] | None = None,
+    said: Description | None = None,
+    only_colours: bool = False,
+    clothes_changed: bool = False,
 ) -> SearchResult:
     from indexer.cameras import check_camera_id
     from indexer.catalogue import Catalogue
-    from indexer.clothes import parse_colours
+    from indexer.clothes import as_set
     from indexer.times import milliseconds, parse_local
     from reid.detector import load_detector
     from reid.embedder import load_embedder
     from reid.images import photo_bytes
+    from reid.models import find_model
     from search.cases import CasePhoto
     from search.casework import begin
     from search.engine import Engine
     from search.filters import Filters, default_districts
-    from search.last_seen import parse_age, read_last_seen
+    from search.last_seen import read_last_seen
     from search.query import check_choice, query_of
-    from search.request import Request
+    from search.request import NOTHING_ASKED, Request
     from search.scope import check_scope
     from search.sightings import find_sightings
 
+    if not photos and said is None and case is None:
+        raise InputError(NOTHING_ASKED)
     with Catalogue(archive) as catalogue:  # an unfit archive is told before the models are loaded
         snapshot = catalogue.snapshot()
     known = snapshot.cameras
     holding = {district for district, _ in known}
+    colours = [as_set(said.colours(group)) if said else 0 for group in ("upper_colours", "lower_colours")]
+    if only_colours and not any(colours):
+        raise InputError("--only-colours: expected colours with --upper or --lower, got none")
     asked = [table.find(name).slug for name in names] if names else default_districts(table, holding)
     filters = Filters(
         tuple(dict.fromkeys(asked)),
@@ -1104,36 +1127,47 @@ def _search(
         milliseconds(parse_local(since)) if since is not None else None,
         milliseconds(parse_local(until, until=True)) if until is not None else None,
         near,
-        parse_colours(upper or ()),
-        parse_colours(lower or ()),
+        *(colours if only_colours else ()),
     )
-    group = parse_age(age) if age is not None else None
     for doubt in check_scope(filters, snapshot, milliseconds(datetime.now(UTC))):
         _say(f"note: {doubt}")
-    seen = read_last_seen(last_seen, at, known, table, group)
+    seen = read_last_seen(last_seen, at, known, table, said.age if said else None)
     region = _parse_box(box) if box is not None else None
     check_choice(photos or (), person, region)
     work = begin(archive, snapshot, case, confirm or (), reject or ())
     if not photos and (person is not None or region is not None):
         raise InputError("--person and --box choose in a photo that is given; the case's photos have theirs")
-    stored = () if photos else work.photos
-    embedder = load_embedder(settings.embedder, archive.models)
-    detector = load_detector(settings.detector, archive.models)
-    queries: list[Query] = [
-        query_of(each.data, each.name, detector, embedder, box=each.person_box) for each in stored
-    ]
+    stored = () if photos or (said and not work.has_photos) else work.photos
+    queries: list[Query] = []
     added: list[CasePhoto] = []
-    for photo in photos or ():
-        data, now = photo_bytes(photo), milliseconds(datetime.now(UTC))
-        query = query_of(data, str(photo), detector, embedder, person, region)
-        queries.append(query)
-        added.append(CasePhoto(str(photo.absolute()), data, query.person_box, now))
+    if not photos and not stored:
+        spec = find_model(settings.embedder, "embed", archive.models)
+    else:
+        embedder = load_embedder(settings.embedder, archive.models)
+        detector, spec = load_detector(settings.detector, archive.models), embedder.spec
+        queries += [
+            query_of(each.data, each.name, detector, embedder, box=each.person_box) for each in stored
+        ]
+        for photo in photos or ():
+            data, now = photo_bytes(photo), milliseconds(datetime.now(UTC))
+            query = query_of(data, str(photo), detector, embedder, person, region)
+            queries.append(query)
+            added.append(CasePhoto(str(photo.absolute()), data, query.person_box, now))
     if work.keep(archive, added, milliseconds(datetime.now(UTC))):
         _say(f"case {case} opened")
     request = Request(
-        tuple(queries), filters, top or settings.top, exact, seen, route, work.feedback, work.judged
+        tuple(queries),
+        filters,
+        top or settings.top,
+        exact,
+        seen,
+        route,
+        work.feedback,
+        work.judged,
+        said,
+        clothes_changed,
     )
-    with Engine(archive, embedder.spec, settings.code_memory_mb << 20) as engine:
+    with Engine(archive, spec, settings.code_memory_mb << 20) as engine:
         return find_sightings(engine, request)
 
 

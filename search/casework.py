@@ -34,6 +34,11 @@ class Work:
     judged: tuple[Judged, ...]
 
     @property
+    def has_photos(self) -> bool:
+        """Does the case hold any?"""
+        return self.case is not None and bool(self.case.photos)
+
+    @property
     def photos(self) -> tuple[CasePhoto, ...]:
         """Those of the case.
 

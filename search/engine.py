@@ -27,6 +27,8 @@ from reid.camera_means import centred
 from reid.closing import Closing
 from reid.errors import ArchiveError, DamagedError, FormatError, ModelMismatchError, StorageError
 from reid.registry import ModelSpec
+from search.described import find_described
+from search.description import Description
 from search.filters import Filters, Key
 from search.matching import Found, Matching
 from search.planner import Costs, measure_costs
@@ -178,6 +180,19 @@ class Engine(Closing):
                 found = matching.run(None if exact else self.costs(view))
                 if not found.damaged or self.view() is view:
                     break  # what is missing is not missing because it was replaced meanwhile
+        return found
+
+    def search_described(self, said: Description, filters: Filters, top: int) -> Found:
+        """The `top` tracklets in scope that fit a description best, see `find_described`.
+
+        Raises:
+            StorageError: the machine is out of memory or file handles.
+        """
+        for _ in range(_TRIES):
+            view = self.view()
+            found = find_described(view, said, filters, top)
+            if not found.damaged or self.view() is view:
+                break
         return found
 
     @contextmanager

@@ -35,6 +35,18 @@ class Evidence:
     log_ratios: F64
 
 
+@dataclass(frozen=True)
+class Rest:
+    """Tracklets in scope that are not on the shortlist, put together by what is known of them.
+
+    Attributes:
+        log_ratios: (B,) natural logs of likelihood ratios. counts: (B,) how many tracklets have each.
+    """
+
+    log_ratios: F64
+    counts: Ints
+
+
 def total(evidence: Sequence[Evidence]) -> F64:
     """(N,) all evidence together; at least one kind."""
     return np.asarray(np.sum([each.log_ratios for each in evidence], axis=0), np.float64)
@@ -46,7 +58,7 @@ def log_odds(probability: float) -> float:
     return float(np.log(bounded / (1 - bounded)))
 
 
-def probabilities(log_ratios: F64, compared: int) -> F64:
+def probabilities(log_ratios: F64, compared: int, rest: Rest | None = None) -> F64:
     """(N,) the probability that each tracklet shows the person; their sum is how many do.
 
     How many of the compared tracklets show the person is not known beforehand. An exponential prior with a
@@ -55,15 +67,22 @@ def probabilities(log_ratios: F64, compared: int) -> F64:
     only because something must be one.
 
     Args:
-        log_ratios: (N,) of the shortlist; what is not on it is taken not to show the person.
+        log_ratios: (N,) of the shortlist; what is not on it is taken not to show the person, but for `rest`.
         compared: tracklets in the scope of the search.
+        rest: of those that are not on it, where they may well show the person too.
     """
     count = max(compared, len(log_ratios) + 1)
     expected = np.geomspace(_LEAST, min(count / 2, len(log_ratios) + 1.0), _STEPS)  # sightings, log-spaced
     share = (expected / count)[:, None]
     ratios = np.exp(np.clip(log_ratios, -_LARGEST, _LARGEST))[None]
     mixed = 1 + share * (ratios - 1)
-    likelihood = np.log(mixed).sum(axis=1) + (count - len(log_ratios)) * np.log1p(-share[:, 0])
+    others = count - len(log_ratios)
+    likelihood = np.log(mixed).sum(axis=1)
+    if rest is not None:
+        others -= int(rest.counts.sum())
+        ratios_of_rest = np.exp(np.clip(rest.log_ratios, -_LARGEST, _LARGEST))[None]
+        likelihood += np.log(1 + share * (ratios_of_rest - 1)) @ rest.counts
+    likelihood += others * np.log1p(-share[:, 0])
     posterior = likelihood - expected / _EXPECTED + np.log(expected)  # the steps grow with the expectation
     weight = np.exp(posterior - posterior.max())
     return np.asarray(weight @ (share * ratios / mixed) / weight.sum())

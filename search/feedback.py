@@ -53,9 +53,11 @@ def further_pictures(request: Request, model: str) -> list[tuple[Key, F32]]:
 
 def as_asked(found: Found, request: Request) -> Found:
     """What was found, without rejected sightings, and with scores that are cosines with the photos."""
-    photos = centred(request.vectors, found.view.means.overall)
+    photos = centred(request.vectors, found.view.means.overall) if request.queries else None
+    if not request.confirmed:
+        photos = None  # a hit's score is theirs already
     kept = [
-        (replace(hit, score=float((content.vectors @ photos.T).max())) if request.confirmed else hit, content)
+        (hit if photos is None else replace(hit, score=float((content.vectors @ photos.T).max())), content)
         for hit, content in zip(found.hits, found.contents, strict=True)
         if content.record.id not in request.feedback.rejected
     ]
@@ -83,7 +85,9 @@ def feedback(
     )  # fmt: skip
     hits = [content.vectors for content in found.contents]
     if len(confirmed):
-        right = np.concatenate([centred(request.vectors, means.overall), confirmed])
+        right = confirmed
+        if request.queries:
+            right = np.concatenate([centred(request.vectors, means.overall), confirmed])
         judged = np.array([each.record.id in request.feedback.confirmed for each in found.contents])
         return Evidence(NAME, as_confirmed(hits, right, rejected, judged, found.tracklets) - shown)
     if not len(rejected) or calibration is None:

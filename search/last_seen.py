@@ -30,10 +30,6 @@ WITHIN_S = 600.0
 Place = tuple[float, float]
 """Latitude and longitude, degrees, WGS 84."""
 
-_AGES: dict[str, AgeGroup] = {
-    "child": "child", "어린이": "child", "아동": "child", "adult": "adult", "성인": "adult",
-    "elder": "elder", "노인": "elder", "어르신": "elder",
-}  # fmt: skip
 _POINT = re.compile(r"\s*([-+]?[\d.]+)\s*,\s*([-+]?[\d.]+)\s*")
 _REGISTER = "camera,district,latitude,longitude"
 
@@ -61,18 +57,6 @@ class LastSeen:
         return self.latitude, self.longitude
 
 
-def parse_age(text: str) -> AgeGroup:
-    """An age group by its English or Korean name.
-
-    Raises:
-        UnknownNameError: no such group; suggests the nearest.
-    """
-    found = _AGES.get(text.strip().casefold())
-    if found is None:
-        raise UnknownNameError("age group", text.strip(), _AGES)
-    return found
-
-
 def read_last_seen(
     where: str | None, when: str | None, cameras: Mapping[Key, Camera], districts: Districts,
     age: AgeGroup | None = None,
@@ -92,8 +76,6 @@ def read_last_seen(
         UnknownNameError: no such camera; suggests the nearest.
     """
     if where is None and when is None:
-        if age is not None:
-            raise InputError(f"--age {age} tells how fast the person walks; it needs --last-seen and --at")
         return None
     if when is None:
         raise InputError(f"--last-seen {where} needs the time: --at, e.g. --at '2025-02-18 14:05'")

@@ -19,6 +19,9 @@ from search.evidence import Evidence
 from search.matching import Found
 from search.request import Request
 
+OTHER_CLOTHES = 0.15
+"""What likeness says of a person in other clothes, as a share of what it says in the same: .14 to .16 on
+synthetic people in two outfits (`benchmarks description`)."""
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -52,16 +55,21 @@ def compare(request: Request, found: Found) -> Compared:
     """The hits, at least one, compared exactly by all their vectors."""
     photos = centred(request.vectors, found.view.means.overall)
     vectors = pooled([content.vectors for content in found.contents])
+    return Compared(
+        likenesses(vectors, photos), vectors, np.array([each.record.quality for each in found.contents]),
+        max(each.quality for each in request.queries), apart_from(found),
+    )  # fmt: skip
+
+
+def apart_from(found: Found) -> Bools:
+    """(N, N) which hits were in one clip at one time and so are two people."""
     records = [content.record for content in found.contents]
     start, end = (np.array([getattr(each, name) for each in records]) for name in ("start_ms", "end_ms"))
     clip = np.unique([each.clip for each in records], return_inverse=True)[1]
     shared = np.minimum(end[:, None], end) - np.maximum(start[:, None], start)
     apart = (clip[:, None] == clip) & (shared > _TOGETHER_MS)
     np.fill_diagonal(apart, False)
-    return Compared(
-        likenesses(vectors, photos), vectors, np.array([each.quality for each in records]),
-        max(each.quality for each in request.queries), apart,
-    )  # fmt: skip
+    return np.asarray(apart, np.bool_)
 
 
 def likenesses(vectors: F32, photos: F32) -> F64:
@@ -112,11 +120,11 @@ def company(compared: Compared, calibration: Calibration) -> Evidence:
     return Evidence("company", told - np.log(np.exp(told).mean()))
 
 
-def one_at_a_time(compared: Compared, chances: F64) -> Evidence:
+def one_at_a_time(apart: Bools, chances: F64) -> Evidence:
     """That of people who are in one clip at one time at most one is the person.
 
     Args:
-        compared: the shortlist. chances: (N,) the probability of each hit by all other evidence.
+        apart: (N, N) bool, see `Compared`. chances: (N,) the probability of each hit by all other evidence.
     """
     odds = chances / np.maximum(1 - chances, 1e-3)
-    return Evidence("one at a time", -np.log1p(compared.apart @ odds))
+    return Evidence("one at a time", -np.log1p(apart @ odds))

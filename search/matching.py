@@ -17,6 +17,7 @@ from indexer.shard import columns
 from indexer.shard.records import MOST_ROWS, Attributes, Record
 from reid.errors import ArchiveError, ModelMismatchError, StorageError
 from reid.vectors import unit_rows
+from search.evidence import Rest
 from search.filters import Filters, Scope
 from search.planner import BLOCK, EXACT, Costs, Plan, choose
 from search.view import F32, Bools, Loaded, View
@@ -35,7 +36,8 @@ class Hit:
     """The best match of one tracklet.
 
     Attributes:
-        score: cosine of the query with the nearest of the tracklet's centred vectors, -1..1.
+        score: cosine of the query with the nearest of the tracklet's centred vectors, -1..1; by a description
+            alone, the log ratio of what was said.
         segment: name of its segment.
         tracklet: position in that segment.
         start_ms: when the tracklet starts; orders equal scores.
@@ -64,6 +66,21 @@ class Content:
 
 
 @dataclass(frozen=True)
+class Described:
+    """What a search by description alone knows of the tracklets it does not list.
+
+    Attributes:
+        rest: of those of whom something that was asked is known.
+        as_well: tracklets, listed ones too, that fit about as well as the first: at least half as likely.
+        unknown: tracklets of whom nothing that was asked is known; they may show the person.
+    """
+
+    rest: Rest
+    as_well: int
+    unknown: int
+
+
+@dataclass(frozen=True)
 class Found:
     """What a search found.
 
@@ -75,6 +92,7 @@ class Found:
         rows, tracklets: how many vectors were in scope, and of about how many tracklets.
         segments: names of those that were searched. damaged: why others could not be, by name.
         view: what was searched.
+        described: by a description alone; None with a photo.
     """
 
     hits: tuple[Hit, ...]
@@ -86,6 +104,7 @@ class Found:
     segments: tuple[str, ...]
     damaged: Mapping[str, str]
     view: View
+    described: Described | None = None
 
 
 @dataclass(frozen=True)
@@ -330,27 +349,32 @@ class Matching:
                 group = [hit for hit in best if hit.segment == name]
                 loaded = self._view.by_name[name]
                 try:
-                    contents |= dict(zip(group, self._contents(loaded, group), strict=True))
+                    shown = contents_of(self._view, loaded, [hit.tracklet for hit in group])
+                    contents |= dict(zip(group, shown, strict=True))
                 except ArchiveError as error:
                     self._note(loaded, error)
             if len(self._damaged) == before:
                 return best, [contents[hit] for hit in best]
-
-    def _contents(self, loaded: Loaded, group: Sequence[Hit]) -> list[Content]:
-        """What is stored of some hits of one segment."""
-        positions = [hit.tracklet for hit in group]
-        means, true = loaded.means_of(self._view.means), loaded.clocks.record
-        found = loaded.segment.vectors_of(positions)
-        together = unit_rows(np.concatenate([rows - means[camera] for rows, camera in found]))
-        vectors = np.split(together, np.cumsum([len(rows) for rows, _ in found[:-1]]))
-        shown = zip(loaded.segment.contents(positions), vectors, strict=True)
-        return [Content(true(record), thumbnail, own, said) for (record, thumbnail, said), own in shown]
 
     def _note(self, loaded: Loaded, error: ArchiveError) -> None:
         """A damaged segment is noted and left out; a machine that is not fit ends the search."""
         if isinstance(error, StorageError):
             raise error
         self._damaged[loaded.entry.segment] = str(error)
+
+
+def contents_of(view: View, loaded: Loaded, positions: Sequence[int]) -> list[Content]:
+    """What is stored of some tracklets, at least one, of one segment.
+
+    Raises:
+        DamagedError: something is altered.
+    """
+    means, true = loaded.means_of(view.means), loaded.clocks.record
+    found = loaded.segment.vectors_of(positions)
+    together = unit_rows(np.concatenate([rows - means[camera] for rows, camera in found]))
+    vectors = np.split(together, np.cumsum([len(rows) for rows, _ in found[:-1]]))
+    shown = zip(loaded.segment.contents(positions), vectors, strict=True)
+    return [Content(true(record), thumbnail, own, said) for (record, thumbnail, said), own in shown]
 
 
 def _tracklets(view: View, counts: Mapping[str, int]) -> int:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from reid.detector import Detector
@@ -49,7 +50,8 @@ class Moved:
     Attributes:
         id: of the tracklet.
         rank_then, rank_now: from 1; None where it is not in the list.
-        score_then, score_now: cosines; None where it is not in the list.
+        score_then, score_now: cosines, without a photo the weight of all evidence; None where it is not in
+            the list.
     """
 
     id: str
@@ -126,7 +128,7 @@ def read_result(path: Path) -> dict[str, Any]:
 def _is_sighting(value: object) -> bool:
     return (
         isinstance(value, dict) and isinstance(value.get("id"), str)
-        and isinstance(value.get("score"), (int, float))
+        and isinstance(value.get("score"), (int, float, NoneType)) and "score" in value
     )  # fmt: skip
 
 
@@ -174,8 +176,8 @@ def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> Replay:
 
 
 def _ranking(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Iterator[Moved]:
-    before = {each["id"]: (rank, float(each["score"])) for rank, each in enumerate(then, 1)}
-    after = {each["id"]: (rank, float(each["score"])) for rank, each in enumerate(now, 1)}
+    before = {each["id"]: (rank, _score(each)) for rank, each in enumerate(then, 1)}
+    after = {each["id"]: (rank, _score(each)) for rank, each in enumerate(now, 1)}
     for name in dict.fromkeys([*before, *after]):
         rank_then, score_then = before.get(name, (None, None))
         rank_now, score_now = after.get(name, (None, None))
@@ -184,6 +186,12 @@ def _ranking(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
             or abs(score_then - score_now) > TOLERANCE + 1e-9
         ):  # fmt: skip
             yield Moved(name, rank_then, rank_now, score_then, score_now)
+
+
+def _score(sighting: Mapping[str, Any]) -> float:
+    """The cosine; without a photo the weight of all evidence."""
+    score = sighting["score"]
+    return float(sum(_part(sighting, "evidence").values()) if score is None else score)
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Change]:

@@ -28,6 +28,7 @@ from search.photo import ASPECTS_KO, VERDICTS_KO, PhotoQuality
 from search.plain import to_plain
 from search.provenance import Provenance
 from search.query import Query
+from search.request import Request
 from search.route_text import CAUTION_KO as ROUTE_CAUTION_KO
 from search.route_text import SURENESS_KO, passed, rank_text, route_json, route_notes, way_text
 from search.sightings import SearchResult, Sighting
@@ -41,6 +42,7 @@ from search.wording import (
     duration,
     local_time,
     percent,
+    score,
 )  # fmt: skip
 
 CAUTION = "A score is likeness, not identity: a person must compare the pictures."
@@ -55,14 +57,16 @@ _FEW_CAMERAS = 12  # a longer table of cameras is folded
 def to_json(result: SearchResult) -> dict[str, Any]:
     """The contract of `reid search --json`; see docs/contracts.md."""
     return {
-        "query": {**_photo_json(result.request.queries[0]), "warnings": list(result.warnings)},
+        "query": {**_query_json(result.request), "warnings": list(result.warnings)},
         "photos": [_photo_json(query) for query in result.request.queries],
         "expected_right": None if result.expected_right is None else round(result.expected_right, 3),
         "sightings": [_sighting_json(sighting) for sighting in result.sightings],
         "route": route_json(result),
         "coverage": coverage_json(result.coverage),
         "damaged": [{"segment": name, "reason": reason} for name, reason in result.damaged],
-        "filters": _filters_json(result.request.filters),
+        "filters": _filters_json(result.request),
+        "description": _description_json(result),
+        "clothes_changed": result.request.clothes_changed,
         "last_seen": _last_seen_json(result.request.last_seen),
         "feedback": feedback_json(result.request, result.model),
         "plan": result.plan.kind,
@@ -122,15 +126,65 @@ def _quality_json(allows: PhotoQuality, quality: float) -> dict[str, Any]:
     }
 
 
+def _query_json(request: Request) -> dict[str, Any]:
+    """The first photo."""
+    if not request.queries:
+        return {"photo": None, "person_box": None, "people": []}
+    return _photo_json(request.queries[0])
+
+
+def _description_json(result: SearchResult) -> dict[str, Any] | None:
+    said, alone = result.request.description, result.described
+    if said is None:
+        return None
+    return {
+        "asked": [
+            {"what": asked.word, "answers": ["/".join(each) for each in asked.answers], "holds": asked.holds}
+            for asked in said.asked
+        ],
+        "tracklets": result.tracklets,
+        "fit_as_well": alone.as_well if alone else None,
+        "unknown": alone.unknown if alone else None,
+    }
+
+
+def description_notes(result: SearchResult) -> list[str]:
+    """What a reader must know of a description."""
+    said, alone = result.request.description, result.described
+    if said is None:
+        return []
+    asked = " · ".join(f"{each.word} {each.word_ko}" for each in said.asked)
+    notes = [f"described as {asked}: who fits better stands higher, unknown speaks against nobody"]
+    if alone and result.sightings:
+        notes.append(
+            f"{alone.as_well:,} of {result.tracklets:,} tracklets fit the description about as well as the"
+            " first; narrow the place and the time, say more, or give a photo"
+        )
+    if alone and alone.unknown:
+        notes.append(
+            f"of {alone.unknown:,} tracklets nothing of this is known (small, dark or colourless pictures, or"
+            " indexed before attributes were kept); they are not listed and may show the person"
+        )
+    return notes
+
+
 def _sighting_json(sighting: Sighting) -> dict[str, Any]:
     record = sighting.record
     return {
         "rank": sighting.rank,
         "id": record.id,
-        "score": round(sighting.score, 4),
+        "score": None if sighting.score is None else round(sighting.score, 4),
         "probability": None if sighting.probability is None else round(sighting.probability, 4),
         "decision": sighting.decision,
         "evidence": {name: round(value, 3) for name, value in sighting.evidence.items()},
+        "described": [
+            {
+                "what": each.asked.word,
+                "verdict": each.verdict,
+                "chance": None if each.chance is None else round(each.chance, 3),
+            }
+            for each in sighting.shown
+        ],
         "distance_m": None if sighting.distance_m is None else round(sighting.distance_m),
         "minutes_after": None if sighting.minutes_after is None else round(sighting.minutes_after, 1),
         "district": sighting.district,
@@ -167,8 +221,12 @@ def filter_notes(filters: Filters) -> list[str]:
     return notes
 
 
-def _filters_json(filters: Filters) -> dict[str, Any]:
-    near = filters.near
+def _filters_json(request: Request) -> dict[str, Any]:
+    filters, near = request.filters, request.filters.near
+    upper, lower = colour_names(filters.upper), colour_names(filters.lower)
+    if request.description:
+        upper = upper or list(request.description.colours("upper_colours"))
+        lower = lower or list(request.description.colours("lower_colours"))
     return {
         "districts": list(filters.districts),
         "cameras": list(filters.cameras),
@@ -176,8 +234,9 @@ def _filters_json(filters: Filters) -> dict[str, Any]:
         "until": None if filters.until_ms is None else _iso(filters.until_ms),
         "near": None if near is None else [near.latitude, near.longitude],
         "within_km": None if near is None else near.metres / 1000,
-        "upper": colour_names(filters.upper),
-        "lower": colour_names(filters.lower),
+        "upper": upper,
+        "lower": lower,
+        "only_colours": bool(filters.upper or filters.lower),
     }
 
 
@@ -200,6 +259,7 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         "amount": amount,
         "amount_ko": amount_ko,
         "chance": chance,
+        "score": score,
         "clock_doubt": clock_doubt,
         "duration": duration,
         "decided": decision_words,
@@ -219,6 +279,7 @@ def to_html(result: SearchResult, districts: Districts) -> str:
         shown_damage=SHOWN_DAMAGE,
         notes=filter_notes(result.request.filters),
         feedback_notes=feedback_notes(result.request, result.model),
+        description_notes=description_notes(result),
         seen_notes=notes_of(result.request.last_seen, result.coverage.until_ms),
         map=draw_map(result, districts) if placed else "",
         timeline=draw_timeline(result) if placed else "",

@@ -16,7 +16,9 @@ from indexer.cameras import Camera
 from indexer.coverage import UNPLACED, Coverage, Missing
 from indexer.shard.records import Record
 from indexer.times import milliseconds
+from reid.calibration import Calibration
 from reid.camera_means import centred
+from search.description import Shown, description, shown_by
 from search.engine import Engine
 from search.evidence import Evidence, log_odds, probabilities, total
 from search.feedback import as_asked, feedback, further_pictures
@@ -30,8 +32,8 @@ from search.last_seen import (
     place_and_time,
     place_of,
 )
-from search.likeness import company, compare, likeness, one_at_a_time
-from search.matching import Found
+from search.likeness import OTHER_CLOTHES, Compared, apart_from, company, compare, likeness, one_at_a_time
+from search.matching import Described, Found
 from search.photos import disagreements
 from search.planner import Plan
 from search.provenance import Provenance, provenance
@@ -50,7 +52,7 @@ class Sighting:
         rank: from 1.
         score: cosine of the photo (of several: see `search.likeness.likenesses`) and the mean of the
             tracklet's vectors, the means of the cameras taken out, -1..1: likeness, neither an identity nor
-            a probability.
+            a probability; None without a photo.
         probability: that it shows the person, by all the evidence and under the calibration's assumptions;
             None where the model has no calibration.
         evidence: natural log of the likelihood ratio by kind of evidence; 0 says nothing.
@@ -64,10 +66,11 @@ class Sighting:
         decision: `confirmed` by a person; None: nobody judged it.
         clock_uncertainty_s: seconds by which its times may be off, either way; None when nobody knows.
         perhaps_outside: by that it may lie outside the asked window.
+        shown: what it shows of each thing in the description.
     """
 
     rank: int
-    score: float
+    score: float | None
     probability: float | None
     evidence: Mapping[str, float]
     district: str
@@ -80,6 +83,7 @@ class Sighting:
     decision: Verdict | None = None
     clock_uncertainty_s: float | None = None
     perhaps_outside: bool = False
+    shown: tuple[Shown, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ class SearchResult:
         timing_ms: wall-clock milliseconds of each step.
         made: what it was made with, so that it can be made again.
         warnings: what the reader must know about the photos.
+        tracklets: about how many were in scope.
+        described: by a description alone; None with a photo.
     """
 
     request: Request
@@ -115,6 +121,8 @@ class SearchResult:
     cameras: tuple[Camera, ...] = ()
     route: Route | None = None
     warnings: tuple[str, ...] = ()
+    tracklets: int = 0
+    described: Described | None = None
 
     @property
     def expected_right(self) -> float | None:
@@ -136,13 +144,7 @@ def find_sightings(engine: Engine, request: Request) -> SearchResult:
         DamagedError, FormatError: the calibration cannot be read.
     """
     begun = time.perf_counter()
-    model = engine.embedder.sha256
-    found = engine.search(
-        request.vectors, request.filters, max(request.top, SHORTLIST) + len(request.rejected), request.exact,
-        further_pictures(request, model),
-    )  # fmt: skip
-    if request.judged:
-        found = as_asked(found, request)
+    found = _found(engine, request)
     compared = time.perf_counter()
     sightings = _ranked(engine, request, found)
     ranked = time.perf_counter()
@@ -151,21 +153,44 @@ def find_sightings(engine: Engine, request: Request) -> SearchResult:
     measured = time.perf_counter()
     route = _route(request, sightings, cameras, coverage)
     return SearchResult(
-        request, sightings, coverage, tuple(found.damaged.items()), model,
+        request, sightings, coverage, tuple(found.damaged.items()), engine.embedder.sha256,
         found.plan, found.segments, found.rows,
         {
             "search": (compared - begun) * 1000, "ranking": (ranked - compared) * 1000,
             "coverage": (measured - ranked) * 1000, "route": (time.perf_counter() - measured) * 1000,
         },
-        provenance(engine, request, found, coverage),
-        cameras, route,
-        request.warnings + _disagreements(engine, request, found),
+        provenance(engine, request, found, coverage), cameras, route,
+        request.warnings + _disagreements(engine, request, found), found.tracklets, found.described,
     )  # fmt: skip
 
 
 def _disagreements(engine: Engine, request: Request, found: Found) -> tuple[str, ...]:
+    if len(request.queries) < 2:
+        return ()
     photos = centred(request.vectors, found.view.means.overall)
     return disagreements(request.queries, photos, engine.calibration)
+
+
+def _found(engine: Engine, request: Request) -> Found:
+    """The shortlist: by photos and confirmed sightings; where there is none of them, by the description."""
+    count = max(request.top, SHORTLIST) + len(request.rejected)
+    pictures = further_pictures(request, engine.embedder.sha256)
+    if request.queries or pictures or request.description is None:
+        vectors = request.vectors if request.queries else np.empty((0, engine.embedder.dimension), np.float32)
+        found = engine.search(vectors, request.filters, count, request.exact, pictures)
+    else:
+        found = engine.search_described(request.description, request.filters, count)
+    return as_asked(found, request) if request.judged else found
+
+
+def _looks(request: Request, compared: Compared, calibration: Calibration | None) -> list[Evidence]:
+    """What the photos say of each hit; less where they show other clothes."""
+    looks = [likeness(compared, calibration)]
+    if calibration:
+        looks.append(company(compared, calibration))
+    if request.clothes_changed:
+        looks = [replace(each, log_ratios=each.log_ratios * OTHER_CLOTHES) for each in looks]
+    return looks
 
 
 def _coverage(found: Found, filters: Filters) -> Coverage:
@@ -191,33 +216,39 @@ def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, .
     if not found.hits:
         return ()
     calibration = engine.calibration
-    compared = compare(request, found)
-    evidence: list[Evidence] = [likeness(compared, calibration)]
-    if calibration:
-        evidence.append(company(compared, calibration))
-    if request.judged:
-        shown, model = total(evidence), engine.embedder.sha256
-        evidence.append(feedback(request, found, model, shown, calibration))
+    compared = compare(request, found) if request.queries else None
+    evidence = _looks(request, compared, calibration) if compared else []
+    if request.judged and found.described is None:
+        model = engine.embedder.sha256
+        looks = total(evidence) if evidence else np.zeros(len(found.hits))
+        evidence.append(feedback(request, found, model, looks, calibration))
+    if request.description:
+        attributes = np.stack([content.attributes for content in found.contents])
+        evidence.append(description(request.description, attributes))
     if request.last_seen:
         evidence.append(place_and_time(request.last_seen, found))
-    if calibration and compared.apart.any():
-        evidence.append(one_at_a_time(compared, probabilities(total(evidence), found.tracklets)))
+    rest = found.described.rest if found.described else None
+    apart = compared.apart if compared else apart_from(found)
+    if calibration and apart.any():
+        evidence.append(one_at_a_time(apart, probabilities(total(evidence), found.tracklets, rest)))
     together = total(evidence)
-    chances = probabilities(together, found.tracklets) if calibration else None
+    chances = probabilities(together, found.tracklets, rest) if calibration else None
     sightings, slack = [], found.view.snapshot.clocks.slack
     for rank, place in enumerate(np.argsort(-together, kind="stable")[: request.top].tolist(), 1):
         hit, content = found.hits[place], found.contents[place]
         key = found.view.by_name[hit.segment].entry.district, content.record.camera
         camera = found.view.snapshot.cameras.get(key)
+        metres, minutes = _apart(request.last_seen, camera, content.record)
         sightings.append(
             Sighting(
-                rank, float(compared.scores[place]), None if chances is None else float(chances[place]),
+                rank, _score(compared, found, place), None if chances is None else float(chances[place]),
                 {each.name: float(each.log_ratios[place]) for each in evidence}, key[0],
                 camera.name if camera and camera.name else key[1], content.record, content.thumbnail,
-                place_of(camera), *_apart(request.last_seen, camera, content.record),
+                place_of(camera), metres, minutes,
                 clock_uncertainty_s=camera.clock_uncertainty_s if camera else None,
                 decision="confirmed" if content.record.id in request.feedback.confirmed else None,
                 perhaps_outside=_perhaps_outside(content.record, request.filters, slack.get(key, 0)),
+                shown=shown_by(request.description, content.attributes) if request.description else (),
             )
         )  # fmt: skip
     return tuple(sightings)
@@ -243,6 +274,13 @@ def _route(
     places = [place for place in map(place_of, cameras) if place]
     window_s = max(coverage.until_ms - coverage.since_ms, 1000) / 1000
     return find_route(stops, places, window_s, seen.age if seen else "adult", seen)
+
+
+def _score(compared: Compared | None, found: Found, place: int) -> float | None:
+    """Likeness of a hit to the photos, else to confirmed sightings; None by a description alone."""
+    if compared is not None:
+        return float(compared.scores[place])
+    return found.hits[place].score if found.described is None else None
 
 
 def _apart(seen: LastSeen | None, camera: Camera | None, record: Record) -> tuple[float | None, float | None]:

@@ -11,10 +11,10 @@ from search.coverage_text import amount, verdict
 from search.feedback_text import feedback_notes
 from search.last_seen import apart, notes_of
 from search.planner import Plan
-from search.report import SHOWN_DAMAGE, filter_notes
+from search.report import SHOWN_DAMAGE, description_notes, filter_notes
 from search.route_text import passed, rank_text, route_notes, way_text
 from search.sightings import SearchResult, Sighting
-from search.wording import camera_time, chance, clock_doubt, clock_note, duration, local_time, percent
+from search.wording import camera_time, chance, clock_doubt, clock_note, duration, local_time, percent, score
 
 _SHOWN_PLACES = 3
 _SHOWN_REASONS = 4  # in a line each; the others share one
@@ -50,7 +50,7 @@ def print_result(
     if by_camera:
         print_cameras(console, result.coverage)
     notes = notes_of(result.request.last_seen, result.coverage.until_ms)
-    notes = [*feedback_notes(result.request, result.model), *notes]
+    notes = [*feedback_notes(result.request, result.model), *description_notes(result), *notes]
     for note in [*filter_notes(result.request.filters), *notes]:
         console.print(f"note: {note}", style="yellow", highlight=False)
     if note := clock_note(result):
@@ -92,6 +92,8 @@ def _print_route(console: Console, result: SearchResult) -> None:
 
 def how(plan: Plan) -> str:
     """How vectors were compared, in words."""
+    if plan.kind == "description":
+        return "each asked what was said of the person"
     if plan.kind == "exact":
         return "exact"
     return (
@@ -104,10 +106,12 @@ def _print_blocks(console: Console, result: SearchResult, districts: Districts) 
     for sighting in result.sightings:
         record, district = sighting.record, districts.find(sighting.district)
         judged = sighting.decision or f"probability {chance(sighting.probability)}"
-        console.print(f"{sighting.rank}. {judged}, score {sighting.score:.3f}", style="bold")
+        console.print(f"{sighting.rank}. {judged}, score {score(sighting.score)}", style="bold")
         console.print(f"   {_when(sighting)} KST, {duration(sighting)}")
         console.print(f"   {district.name_ko} {district.slug}, {sighting.camera_name}")
         console.print(f"   camera {record.camera}, id {record.id}")
+        for each in sighting.shown:
+            console.print(f"   {each.text}")
         if sighting.minutes_after is not None:
             console.print(f"   {apart(sighting.distance_m, sighting.minutes_after)} last seen")
 
@@ -123,6 +127,8 @@ def _table(result: SearchResult, districts: Districts) -> Table:
     table.add_column("duration", justify="right")
     if result.request.last_seen:
         table.add_column("from last seen")
+    if result.request.description:
+        table.add_column("described")
     table.add_column("id", style="dim", no_wrap=True)
     for sighting in result.sightings:
         district = districts.find(sighting.district)
@@ -131,10 +137,12 @@ def _table(result: SearchResult, districts: Districts) -> Table:
             camera = f"{camera} {sighting.camera_name}"
         after = sighting.minutes_after
         table.add_row(
-            str(sighting.rank), sighting.decision or chance(sighting.probability), f"{sighting.score:.3f}",
+            str(sighting.rank), sighting.decision or chance(sighting.probability), score(sighting.score),
             camera, f"{district.name_ko} {district.slug}",
             _when(sighting), duration(sighting),
-            *([] if after is None else [apart(sighting.distance_m, after)]), sighting.record.id,
+            *([] if after is None else [apart(sighting.distance_m, after)]),
+            *(["\n".join(each.text for each in sighting.shown)] if sighting.shown else []),
+            sighting.record.id,
         )  # fmt: skip
     return table
 

@@ -71,3 +71,8 @@ def chance(probability: float | None) -> str:
     if probability < 0.01:
         return "under 1 %"
     return "over 99 %" if probability > 0.99 else f"{probability * 100:.0f} %"
+
+
+def score(value: float | None) -> str:
+    """A cosine in words; `-` without a photo."""
+    return "-" if value is None else f"{value:.3f}"

@@ -107,6 +107,17 @@ def test_searching_the_demo_archive(shown: tuple[Path, Result], tmp_path: Path) 
     assert again["route"] is not None
 
 
+def test_searching_by_photo_and_description(shown: tuple[Path, Result], tmp_path: Path) -> None:
+    home, _ = shown
+    said = ("-d", "songpa", "--upper", "yellow", "--age", "노인", "--clothes-changed")
+    report = tmp_path / "report.html"
+    both = reid("search", demo.PHOTO, *said, "--home", home, "--html", report)
+    assert both.exit_code == 0
+    for text in ("less reliable", "upper yellow: ", "노인"):
+        assert text in both.stdout
+        assert text in report.read_text()
+
+
 def test_a_kept_result_is_asked_again(shown: tuple[Path, Result], tmp_path: Path) -> None:
     home, _ = shown
     kept = tmp_path / "result.json"

@@ -16,9 +16,10 @@ from indexer.districts import load_districts
 from indexer.shard.files import ArchiveFiles
 from indexer.times import milliseconds
 from reid.errors import InputError, UnknownNameError
+from search.description import read_description
 from search.engine import Engine
 from search.filters import Filters
-from search.last_seen import PLACE_AND_TIME, LastSeen, apart, apart_ko, parse_age, read_last_seen
+from search.last_seen import PLACE_AND_TIME, LastSeen, apart, apart_ko, read_last_seen
 from search.report import to_html, to_json
 from search.request import Request
 from search.sightings import SearchResult, find_sightings
@@ -54,18 +55,12 @@ def test_nothing_is_nothing() -> None:
     assert read_last_seen(None, None, CAMERAS, DISTRICTS) is None
 
 
-def test_the_age_group_in_two_languages() -> None:
-    assert [parse_age(text) for text in ("Elder", "노인", "어린이", " adult ")] == [
-        "elder",
-        "elder",
-        "child",
-        "adult",
-    ]
-    seen = read_last_seen("S-1", AT, CAMERAS, DISTRICTS, parse_age("아동"))
+def test_the_age_group_is_that_of_the_description() -> None:
+    said = [read_description(age=[text]) for text in ("Elder", "노인", "어린이", " adult ")]
+    assert [each.age if each else None for each in said] == ["elder", "elder", "child", "adult"]
+    seen = read_last_seen("S-1", AT, CAMERAS, DISTRICTS, "child")
     assert seen is not None
     assert seen.age == "child"
-    with pytest.raises(UnknownNameError, match="did you mean elder"):
-        parse_age("elderly")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +183,6 @@ def reid(*arguments: object) -> Result:
     [
         (["--at", AT], "needs the place"),
         (["--last-seen", "S-1"], "needs the time"),
-        (["--age", "elder"], "needs --last-seen"),
         (["--last-seen", "S-11", "--at", AT], "did you mean S-1"),
         (["--last-seen", "S-9", "--at", AT], "reid cameras add"),
     ],

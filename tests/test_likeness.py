@@ -120,7 +120,7 @@ def test_one_of_those_at_one_time_is_the_person() -> None:
     apart[0, 1] = apart[1, 0] = True
     chances = np.array([0.75, 0.5, 0.9])
     odds = chances / (1 - chances)
-    told = one_at_a_time(compared((1, 0), (1, 0), (1, 1), (0, 1), apart=apart), chances).log_ratios
+    told = one_at_a_time(apart, chances).log_ratios
     wanted = [odds[0] / (1 + odds[0] + odds[1]), odds[1] / (1 + odds[0] + odds[1]), 0.9]
     after = odds * np.exp(told)
     np.testing.assert_allclose(after / (1 + after), wanted, atol=1e-9)

@@ -73,7 +73,8 @@ def test_the_person_is_ranked_first_in_both_cameras(made: ArchiveFiles, red: Que
     result = search(made, red)
     assert set(cameras(result)[:2]) == {"S-1", "N-1"}
     assert [sighting.rank for sighting in result.sightings] == [1, 2, 3, 4]
-    assert result.sightings[1].score > 0.95 > result.sightings[2].score
+    scores = [sighting.score or 0.0 for sighting in result.sightings]
+    assert scores[1] > 0.95 > scores[2]
     assert result.sightings[0].thumbnail.startswith(b"\xff\xd8")
     assert {s.camera_name for s in result.sightings[:2]} == {"석촌 1", "N-1"}
 
