@@ -51,13 +51,10 @@ def further_pictures(request: Request, model: str) -> list[tuple[Key, F32]]:
     return [(confirmed[place].key, rows[place]) for place in most_unlike(rows).tolist()]
 
 
-def as_asked(found: Found, request: Request) -> Found:
-    """What was found, without rejected sightings, and with scores that are cosines with the photos."""
-    photos = centred(request.vectors, found.view.means.overall) if request.queries else None
-    if not request.confirmed:
-        photos = None  # a hit's score is theirs already
+def without_rejected(found: Found, request: Request) -> Found:
+    """What was found, but for the sightings that were rejected."""
     kept = [
-        (hit if photos is None else replace(hit, score=float((content.vectors @ photos.T).max())), content)
+        (hit, content)
         for hit, content in zip(found.hits, found.contents, strict=True)
         if content.record.id not in request.feedback.rejected
     ]

@@ -21,7 +21,7 @@ from reid.camera_means import centred
 from search.description import Shown, description, shown_by
 from search.engine import Engine
 from search.evidence import Evidence, log_odds, probabilities, total
-from search.feedback import as_asked, feedback, further_pictures
+from search.feedback import feedback, further_pictures, without_rejected
 from search.filters import Filters
 from search.judged import Verdict
 from search.last_seen import (
@@ -180,7 +180,7 @@ def _found(engine: Engine, request: Request) -> Found:
         found = engine.search(vectors, request.filters, count, request.exact, pictures)
     else:
         found = engine.search_described(request.description, request.filters, count)
-    return as_asked(found, request) if request.judged else found
+    return without_rejected(found, request) if request.judged else found
 
 
 def _looks(request: Request, compared: Compared, calibration: Calibration | None) -> list[Evidence]:
