@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
-from benchmarks import found, sheets
+from benchmarks import found, sheets, stages
 from benchmarks.city.command import cores, find_renderer, make_city
 from benchmarks.city.plan import make_plan
 from benchmarks.city.settings import QUICK, CitySettings
@@ -91,15 +92,19 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     truth = _city(options)
     indexed = _index(truth, ArchiveFiles((options.home or truth.files.root / "archive").absolute()))
-    cases, results = [], {}
+    cases, results, queries = [], {}, {}
     for missing in truth.missing:
         result, answer_ms = _search(truth.files.root / missing.photo, indexed)
+        queries[missing.person] = result.request.queries[0]
         case = judge(truth, missing, result, indexed, answer_ms)
         cases.append(case)
         if not case.found_at(_FIRST_PAGE):
             results[case.person] = result
-    figures = _figures(truth, indexed, cases)
+    with Engine(indexed.archive, indexed.pipeline.embedder.spec) as engine:
+        rankings = stages.measure(truth, engine, _everywhere(indexed.archive), queries, indexed.shows)
+    figures = {**_figures(truth, indexed, cases), "stages": stages.figures(rankings)}
     sheets.print_tables(figures)
+    stages.print_table(figures["stages"], Console())
     stem = options.json.with_suffix("") if options.json else truth.files.root / "songpa99"
     drawn = [
         sheets.write_curve(stem.with_name(f"{stem.name}-found.svg"), cases, PUBLISHED["what"]),
@@ -180,12 +185,17 @@ def _search(photo: Path, indexed: Indexed) -> tuple[SearchResult, float]:
     begun = time.perf_counter()
     pipeline = indexed.pipeline
     query = read_query(photo, pipeline.detector, pipeline.embedder)
-    with Catalogue(indexed.archive) as catalogue:
-        holding = {district for district, _ in catalogue.snapshot().cameras}
-    filters = Filters(default_districts(_settings(indexed.archive)[1], holding))
+    filters = _everywhere(indexed.archive)
     with Engine(indexed.archive, pipeline.embedder.spec) as engine:
         result = find_sightings(engine, Request((query,), filters, found.MOST))
     return result, (time.perf_counter() - begun) * 1000
+
+
+def _everywhere(archive: ArchiveFiles) -> Filters:
+    """What is searched when nobody names a district."""
+    with Catalogue(archive) as catalogue:
+        holding = {district for district, _ in catalogue.snapshot().cameras}
+    return Filters(default_districts(_settings(archive)[1], holding))
 
 
 def judge(
