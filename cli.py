@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from reid.evaluation import Evaluation
     from reid.labelled import Skipped
     from reid.training.session import Watch
-    from search.cases import CasePhoto, Cases
+    from search.case import CasePhoto
+    from search.cases import Cases
     from search.description import Description
     from search.filters import Near
     from search.query import Box, Query
@@ -1101,7 +1102,7 @@ def _search(
     from reid.embedder import load_embedder
     from reid.images import photo_bytes
     from reid.models import find_model
-    from search.cases import CasePhoto
+    from search.case import CasePhoto
     from search.casework import begin
     from search.engine import Engine
     from search.filters import Filters, default_districts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from indexer.times import from_milliseconds, to_local_iso
-from search.cases import Case, CaseSighting
+from search.case import Case, CaseSighting
 
 LIST_HEADER = ["case", "state", "opened", "photos", "confirmed", "rejected"]
 SHOW_HEADER = ["decision", "local time (KST)", "district", "camera", "id", "decided"]

@@ -8,15 +8,11 @@ one transaction. Knows no ranking; accounts and permissions are not its part.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from indexer.cameras import check_name
 from indexer.keyvalue import KeyValueFile, Table
@@ -26,84 +22,22 @@ from indexer.times import from_milliseconds, to_local_iso
 from reid.closing import Closing
 from reid.durable import sync_folder
 from reid.errors import DamagedError, FormatError, InputError, StorageError, UnknownNameError, storage_errors
+from search.case import (
+    Case,
+    CasePhoto,
+    CaseSighting,
+    Step,
+    pack_photo,
+    pack_sighting,
+    read_photo,
+    read_sighting,
+)
 from search.judged import Judged, Verdict, contradiction
-
-if TYPE_CHECKING:
-    from search.query import Box  # whose module loads networks, which listing cases must not wait for
 
 FORMAT_VERSION = 1
 TABLES = ("meta", "cases", "photos", "sightings")
 
 _WAIT_S, _PAUSE_S = 10.0, 0.02  # for another process that has the cases open
-
-
-@dataclass(frozen=True)
-class CasePhoto:
-    """A photo of the person.
-
-    Attributes:
-        name: the path it was given as. data: the file's bytes.
-        person_box: the part that shows the person, pixels.
-        added_ms: milliseconds since 1970 UTC.
-    """
-
-    name: str
-    data: bytes
-    person_box: Box
-    added_ms: int
-
-    @property
-    def sha256(self) -> str:
-        """Of the file."""
-        return hashlib.sha256(self.data).hexdigest()
-
-
-@dataclass(frozen=True)
-class Step:
-    """One decision about a sighting: the verdict, None for its withdrawal, and when in ms since 1970 UTC."""
-
-    verdict: Verdict | None
-    at_ms: int
-
-
-@dataclass(frozen=True)
-class CaseSighting:
-    """A sighting that was judged in a case.
-
-    Attributes:
-        judged: what is kept of it.
-        history: what was decided, oldest first; at least one.
-    """
-
-    judged: Judged
-    history: tuple[Step, ...]
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """What holds now; None after it was withdrawn."""
-        return self.history[-1].verdict
-
-
-@dataclass(frozen=True)
-class Case:
-    """All of a case.
-
-    Attributes:
-        id: given by the people who lead it.
-        opened_ms, closed_ms: milliseconds since 1970 UTC; the latter None while it is open.
-        photos: oldest first.
-        sightings: by time of the sighting.
-    """
-
-    id: str
-    opened_ms: int
-    closed_ms: int | None
-    photos: tuple[CasePhoto, ...]
-    sightings: tuple[CaseSighting, ...]
-
-    def judged(self, verdict: Verdict) -> tuple[Judged, ...]:
-        """Sightings of which this holds now."""
-        return tuple(each.judged for each in self.sightings if each.verdict == verdict)
 
 
 class Cases(Closing):
@@ -170,11 +104,11 @@ class Cases(Closing):
                 case_id, checked_ms(value["opened_ms"]),
                 None if value["closed_ms"] is None else checked_ms(value["closed_ms"]),
                 tuple(sorted(
-                    (_photo(key, each) for key, each in tables["photos"].under(f"{case_id}/")),
+                    (read_photo(key, each) for key, each in tables["photos"].under(f"{case_id}/")),
                     key=lambda photo: photo.added_ms,
                 )),
                 tuple(sorted(
-                    (_sighting(key, each) for key, each in tables["sightings"].under(f"{case_id}/")),
+                    (read_sighting(key, each) for key, each in tables["sightings"].under(f"{case_id}/")),
                     key=lambda each: (each.judged.record.start_ms, each.judged.record.id),
                 )),
             )  # fmt: skip
@@ -208,7 +142,7 @@ class Cases(Closing):
             else:
                 refuse_closed(case_id, value["closed_ms"])
             for photo in photos:
-                tables["photos"].put(f"{case_id}/{photo.sha256}", _pack_photo(photo))
+                tables["photos"].put(f"{case_id}/{photo.sha256}", pack_photo(photo))
             for each in confirmed:
                 _decide(tables["sightings"], f"{case_id}/{each.record.id}", each, "confirmed", at_ms)
             for each in rejected:
@@ -239,10 +173,10 @@ class Cases(Closing):
                     f" show {case_id}"
                 )
             [(key, value)] = found
-            sighting = _sighting(key, value)
+            sighting = read_sighting(key, value)
             verdict = sighting.verdict
             assert verdict is not None
-            tables["sightings"].put(key, _pack(sighting, Step(None, at_ms)))
+            tables["sightings"].put(key, pack_sighting(sighting, Step(None, at_ms)))
             return verdict
 
     def close_case(self, case_id: str, at_ms: int | None) -> None:
@@ -343,52 +277,6 @@ def refuse_closed(case_id: str, closed_ms: int | None) -> None:
 
 def _decide(sightings: Table, key: str, judged: Judged, verdict: Verdict, at_ms: int) -> None:
     before = sightings.get(key)
-    history = _sighting(key, before).history if before else ()
+    history = read_sighting(key, before).history if before else ()
     if not history or history[-1].verdict != verdict:
-        sightings.put(key, _pack(CaseSighting(judged, history), Step(verdict, at_ms)))
-
-
-def _pack(sighting: CaseSighting, last: Step) -> dict[str, Any]:
-    """The stored form after one more step. Only of a confirmed sighting, the person's, a picture is kept."""
-    copy = sighting.judged
-    if last.verdict != "confirmed":
-        copy = replace(copy, thumbnail=b"")
-    return {
-        "district": copy.district, "embedder": copy.embedder, "record": copy.packed,
-        "vectors": copy.vectors.tobytes(), "dimension": copy.vectors.shape[1], "thumbnail": copy.thumbnail,
-        "sha256": copy.sha256,
-        "history": [[step.verdict, step.at_ms] for step in (*sighting.history, last)],
-    }  # fmt: skip
-
-
-def _sighting(key: str, value: Mapping[str, Any]) -> CaseSighting:
-    vectors = np.frombuffer(value["vectors"], np.float16).reshape(-1, value["dimension"])
-    judged = Judged(value["district"], value["embedder"], value["record"], vectors, value["thumbnail"])
-    if judged.sha256 != value["sha256"] or not key.endswith(f"/{judged.record.id}"):
-        raise ValueError(f"the copy of {key} is altered")
-    history = tuple(Step(_verdict(verdict), checked_ms(at_ms)) for verdict, at_ms in value["history"])
-    if not history:
-        raise ValueError(f"{key} has no decision")
-    return CaseSighting(judged, history)
-
-
-def _verdict(value: Any) -> Verdict | None:
-    if value not in ("confirmed", "rejected", None):
-        raise ValueError(f"expected a verdict, got {value!r}")
-    verdict: Verdict | None = value
-    return verdict
-
-
-def _pack_photo(photo: CasePhoto) -> dict[str, Any]:
-    return {
-        "name": photo.name, "data": photo.data, "person_box": list(photo.person_box),
-        "added_ms": photo.added_ms,
-    }  # fmt: skip
-
-
-def _photo(key: str, value: Mapping[str, Any]) -> CasePhoto:
-    x1, y1, x2, y2 = value["person_box"]
-    photo = CasePhoto(str(value["name"]), value["data"], (x1, y1, x2, y2), checked_ms(value["added_ms"]))
-    if not key.endswith(f"/{photo.sha256}"):
-        raise ValueError(f"the photo {key} is altered")
-    return photo
+        sightings.put(key, pack_sighting(CaseSighting(judged, history), Step(verdict, at_ms)))

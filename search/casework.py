@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import Erasure, Snapshot
 from reid.errors import InputError, UnknownNameError
-from search.cases import Case, CasePhoto, Cases, check_case_id, refuse_closed
+from search.case import Case, CasePhoto
+from search.cases import Cases, check_case_id, refuse_closed
 from search.judged import Feedback, Judged, find_judged, still_there
 
 

@@ -18,7 +18,8 @@ from indexer.keyvalue import KeyValueFile
 from indexer.rewriting import open_entry
 from indexer.shard.files import ArchiveFiles
 from reid.errors import DamagedError, FormatError, InputError, StorageError, UnknownNameError
-from search.cases import CasePhoto, Cases, Step, check_case_id
+from search.case import CasePhoto, Step
+from search.cases import Cases, check_case_id
 from search.casework import keeping
 from search.judged import Feedback, Judged, find_judged, still_there
 from tests.crowd import DAY, HOUR, fill, midnight, snapshot
@@ -162,7 +163,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from indexer.shard.files import ArchiveFiles
-from search.cases import CasePhoto, Cases
+from search.case import CasePhoto
+from search.cases import Cases
 archive = ArchiveFiles(Path(sys.argv[1]))
 for number in range(10_000):
     photos = [CasePhoto("", f"{number}-{k}".encode(), (0.0, 0.0, 1.0, 1.0), number) for k in range(3)]

@@ -12,7 +12,7 @@ from indexer.districts import District, Districts
 from indexer.ledger import ClipDone
 from indexer.shard.records import Record
 from indexer.snapshot import Snapshot
-from search.cases import Case
+from search.case import Case
 from search.judged import Judged
 
 
