@@ -12,8 +12,8 @@ help:  ## Show this list
 demo: $(READY)  ## Index the shipped footage, search for the missing person, write reid-demo/report.html
 	.venv/bin/reid demo
 
-test: $(READY)  ## Run all tests
-	.venv/bin/python -m pytest
+test: $(READY)  ## Run all tests, one process for each of at most four cores
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)  ## Check style and types
 	.venv/bin/ruff check .

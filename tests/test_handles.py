@@ -60,7 +60,7 @@ def test_without_room_every_use_opens_and_closes(paths: dict[str, str]) -> None:
 def test_threads_that_open_at_once_leave_one_file_open(paths: dict[str, str]) -> None:
     handles = Handles()
     room = handles._room
-    for _ in range(30):
+    for _ in range(5):
         kept = KeptOpen(paths, handles)
         with ThreadPoolExecutor(8) as pool:
             assert {content for _, content in pool.map(partial(read, kept), ["a"] * 16)} == {b"a"}
