@@ -22,7 +22,7 @@ AFFORDABLE_MS = 8.0
 WANTED_RECALL = 0.995
 """Of ten nearest, what a search by codes has to find."""
 
-_DEPTHS = (200, 250, 300, 350, 400, 500, 600, 700, 750, 800, 850, 1000, 1200, 1500, 2000, 3000, 4000)
+_DEPTHS = (200, 300, 400, 500, 600, 700, 850, 1000, 1200, 1500, 2000, 3000, 4000)
 _TRIAL_CODES = 16_384
 _CACHE = 64 << 20  # bytes; more than a processor keeps
 _TRIAL_READS = 64
