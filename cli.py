@@ -1098,8 +1098,6 @@ def _search(
     from indexer.catalogue import Catalogue
     from indexer.clothes import as_set
     from indexer.times import milliseconds, parse_local
-    from reid.detector import load_detector
-    from reid.embedder import load_embedder
     from reid.images import photo_bytes
     from reid.models import find_model
     from search.case import CasePhoto
@@ -1144,6 +1142,9 @@ def _search(
     if not photos and not stored:
         spec = find_model(settings.embedder, "embed", archive.models)
     else:
+        from reid.detector import load_detector
+        from reid.embedder import load_embedder
+
         embedder = load_embedder(settings.embedder, archive.models)
         detector, spec = load_detector(settings.detector, archive.models), embedder.spec
         queries += [

@@ -36,6 +36,7 @@ from reid.quality import picture_quality
 from reid.training.targets import Targets, crop_targets, person_targets
 from search.description import Asked, Description, description
 from search.likeness import OTHER_CLOTHES
+from search.sightings import SHORTLIST
 
 SEED = 6_061_024
 _PEOPLE, _QUICK = 120, 40
@@ -203,15 +204,12 @@ def search(crops: Crops, subjects: Sequence[Subject], calibration: Calibration) 
             worse = np.minimum(crops.qualities[gallery[others]], crops.qualities[place])
             looks = calibration.log_ratio(scores, worse)
             like.add(looks[None], same)
-            short = np.argsort(-looks)[:_SHORT]
+            short = np.argsort(-looks)[: len(looks) if outfit else SHORTLIST]
             fits = np.zeros(len(looks))
             fits[short] = description(asked[label.person_id], crops.stored[gallery[others]][short]).log_ratios
             both.add(np.stack([looks, fits]), same)
         ways += [like, both]
     return [way.figures() for way in ways]
-
-
-_SHORT = 200
 
 
 class _Asks:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class _Search:
         return Found(
             tuple(hits), tuple(contents[hit] for hit in hits), BY_DESCRIPTION, self._scope, vectors,
             counts.total() + unknown, tuple(searched), self._damaged, self._view,
-            _told(hits, counts, unknown),
+            _told(hits, counts, unknown), tuple(shares),
         )  # fmt: skip
 
     def _scanned(self) -> Iterator[tuple[int, Ints, F64, Bools]]:
@@ -138,6 +138,20 @@ class _Search:
         if isinstance(error, StorageError):
             raise error
         self._damaged[loaded.entry.segment] = str(error)
+
+
+def joined(found: Found, described: Found) -> Found:
+    """A shortlist by photos with those behind it who fit a description, both of one view."""
+    listed = {(hit.segment, hit.tracklet) for hit in found.hits}
+    more = [
+        (hit, content) for hit, content in zip(described.hits, described.contents, strict=True)
+        if (hit.segment, hit.tracklet) not in listed
+    ]  # fmt: skip
+    return replace(
+        found, hits=(*found.hits, *(hit for hit, _ in more)),
+        contents=(*found.contents, *(content for _, content in more)), shares=described.shares,
+        damaged={**found.damaged, **described.damaged},
+    )  # fmt: skip
 
 
 def _merged(best: _Best, more: _Best, top: int) -> _Best:

@@ -210,10 +210,18 @@ def _check(asked: Sequence[Asked]) -> None:
                 )
 
 
-def description(said: Description, attributes: Attributes) -> Evidence:
-    """How well each of (N, COLUMNS) int8 attributes, N at least 1, fits what was said."""
+def description(said: Description, attributes: Attributes, shares: Sequence[float] | None = None) -> Evidence:
+    """How well each of N tracklets, at least one, fits what was said.
+
+    Args:
+        attributes: (N, COLUMNS) int8 as stored.
+        shares: (A,) how frequent each thing is in scope; None: as frequent as among these.
+    """
     ratios, told = said.told(attributes)
-    shares = [frequency(each[known], np.ones(known.sum())) for each, known in zip(ratios, told, strict=True)]
+    if shares is None:
+        shares = [
+            frequency(row[known], np.ones(known.sum())) for row, known in zip(ratios, told, strict=True)
+        ]
     return Evidence(DESCRIPTION, weighed(ratios, told, shares))
 
 

@@ -93,6 +93,7 @@ class Found:
         segments: names of those that were searched. damaged: why others could not be, by name.
         view: what was searched.
         described: by a description alone; None with a photo.
+        shares: how frequent each thing that was said is in scope; None where that is not known.
     """
 
     hits: tuple[Hit, ...]
@@ -105,6 +106,7 @@ class Found:
     damaged: Mapping[str, str]
     view: View
     described: Described | None = None
+    shares: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

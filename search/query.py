@@ -9,18 +9,21 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid.boxes import Detections, area, clip
-from reid.detector import Detector
-from reid.embedder import Embedder
 from reid.errors import InputError, PhotoError
 from reid.images import Picture, crop, decode_photo, fit_within, photo_bytes
 from reid.quality import picture_quality
 from search.photo import Box as Box  # whoever chooses a person says where
 from search.photo import PhotoQuality, judge, seen_by_network
+
+if TYPE_CHECKING:  # a search by description alone needs no torch
+    from reid.detector import Detector
+    from reid.embedder import Embedder
 
 _SURE = 0.5  # below this a detection in a photo is no person worth offering
 _DETECTION_SIDE = 1280  # pixels; a phone's 12 megapixels add time, not people

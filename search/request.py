@@ -17,7 +17,8 @@ from search.query import Query
 
 NOTHING_ASKED = "expected a photo of the person, or a description: --upper, --lower, --age, --with, --without"
 DESCRIPTION_ALONE = (
-    "no photo: a description fits many people; whoever is listed fits it, and is perhaps another"
+    "no photo: a description fits many people; who is listed fits best of those who were searched, and may"
+    " well be somebody else"
 )
 CLOTHES_CHANGED = (
     "other clothes than in the photo: likeness, which is mostly that of clothes, counts less, and the list is"

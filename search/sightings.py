@@ -18,6 +18,7 @@ from indexer.shard.records import Record
 from indexer.times import milliseconds
 from reid.calibration import Calibration
 from reid.camera_means import centred
+from search.described import joined
 from search.description import Shown, description, shown_by
 from search.engine import Engine
 from search.evidence import Evidence, log_odds, probabilities, total
@@ -178,6 +179,9 @@ def _found(engine: Engine, request: Request) -> Found:
     if request.queries or pictures or request.description is None:
         vectors = request.vectors if request.queries else np.empty((0, engine.embedder.dimension), np.float32)
         found = engine.search(vectors, request.filters, count, request.exact, pictures)
+        if request.clothes_changed and request.description:  # who looks alike is hardly the person
+            fitting = engine.search_described(request.description, request.filters, count)
+            found = joined(found, fitting) if fitting.view is found.view else found
     else:
         found = engine.search_described(request.description, request.filters, count)
     return without_rejected(found, request) if request.judged else found
@@ -224,7 +228,7 @@ def _ranked(engine: Engine, request: Request, found: Found) -> tuple[Sighting, .
         evidence.append(feedback(request, found, model, looks, calibration))
     if request.description:
         attributes = np.stack([content.attributes for content in found.contents])
-        evidence.append(description(request.description, attributes))
+        evidence.append(description(request.description, attributes, found.shares))
     if request.last_seen:
         evidence.append(place_and_time(request.last_seen, found))
     rest = found.described.rest if found.described else None

@@ -20,12 +20,15 @@ from reid.attributes import COLOURS
 from reid.errors import InputError
 from reid.models import find_model
 from reid.registry import DEFAULT_EMBEDDER
+from reid.vectors import unit_rows
+from search import sightings
 from search.description import Description, description, read_description
 from search.engine import Engine
 from search.evidence import Rest, probabilities
 from search.filters import Filters, Near
 from search.judged import Feedback, find_judged
 from search.matching import Found
+from search.query import Query
 from search.request import Request
 from search.sightings import SearchResult, find_sightings
 from tests.crowd import DAY, HOUR, embedder, fill, midnight
@@ -134,6 +137,10 @@ def test_the_answer_says_what_it_is(made: tuple[ArchiveFiles, list[Tracklet]], e
     assert (first.score, first.rank, result.plan.kind) == (None, 1, "description")
     assert set(first.evidence) <= {"description", "one at a time"}
     assert [each.verdict for each in first.shown] == ["likely", "likely"]
+    found = engine.search_described(result.request.description, Filters(BOTH), 200)  # type: ignore[arg-type]
+    assert [each.evidence["description"] for each in result.sightings] == pytest.approx(
+        [found.hits[k].score for k in range(3)], abs=1e-6
+    )
     assert any("a description fits many people" in warning for warning in result.request.warnings)
 
 
@@ -170,6 +177,29 @@ def test_many_who_fit_share_the_probability() -> None:
     rest = Rest(np.array([fits, others]), np.array([990, 4000]))
     shared = probabilities(np.full(10, fits), 5000, rest)
     assert shared == pytest.approx(np.full(10, 4 / 5000), rel=0.02)  # of one sighting expected
+
+
+def test_in_other_clothes_who_fits_joins_who_looks_alike(
+    made: tuple[ArchiveFiles, list[Tracklet]], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a shortlist of five of 160, one who fits best and looks like nobody is listed all the same."""
+    monkeypatch.setattr(sightings, "SHORTLIST", 5)
+    said = spoken({"upper": ["red"], "having": ["hat"]})
+    best = engine.search_described(said, Filters(BOTH), 1).contents[0]
+    picture = np.zeros((64, 32, 3), np.uint8)
+    own = best.vectors[0]
+    other = np.random.default_rng(1).normal(size=len(own)).astype(np.float32)
+    other -= (other @ own) * own
+    query = Query(
+        "photo.jpg", picture, (), (0.0, 0.0, 32.0, 64.0), unit_rows(other[None]), 0.5, (), None, None, None
+    )  # fmt: skip
+
+    def listed(clothes_changed: bool) -> set[str]:
+        request = Request((query,), Filters(BOTH), 5, description=said, clothes_changed=clothes_changed)
+        return {each.record.id for each in find_sightings(engine, request).sightings}
+
+    assert best.record.id in listed(True)
+    assert best.record.id not in listed(False)
 
 
 def test_rejected_are_left_out_and_a_confirmed_one_is_a_picture(
