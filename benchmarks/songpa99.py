@@ -100,8 +100,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         cases.append(case)
         if not case.found_at(_FIRST_PAGE):
             results[case.person] = result
+    everywhere = _everywhere(indexed.archive)
     with Engine(indexed.archive, indexed.pipeline.embedder.spec) as engine:
-        rankings = stages.measure(truth, engine, _everywhere(indexed.archive), queries, indexed.shows)
+        rankings = stages.measure(truth, engine, everywhere, queries, indexed.shows)
     figures = {**_figures(truth, indexed, cases), "stages": stages.figures(rankings)}
     sheets.print_tables(figures)
     stages.print_table(figures["stages"], Console())
