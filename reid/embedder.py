@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.attributes import COLUMNS
+from reid.attributes import BY_NAME, COLUMNS
 from reid.errors import ModelError
 from reid.images import Picture, resize
 from reid.models import find_model
@@ -38,6 +38,9 @@ class Embedder:
         self._runtime = runtime
         self._mean = np.array(spec.mean, np.float32)
         self._scale = 1 / np.array(spec.std, np.float32)
+        self._shifts = np.zeros(COLUMNS, np.float32)
+        for name, shifts in spec.attribute_shifts:
+            self._shifts[BY_NAME[name].columns] = shifts
 
     def embed(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
         """Embed each crop on its own: a vector does not depend on the crops beside it.
@@ -70,7 +73,7 @@ class Embedder:
             if len(outputs) < 2:
                 return None
             logits[start : start + _BATCH] = outputs[1] / (2 if self.spec.mirror else 1)
-        return logits
+        return logits + self._shifts
 
     def _batch(self, crops: Sequence[Picture], start: int) -> NDArray[np.float32]:
         height, width = self.spec.input_height, self.spec.input_width

@@ -20,8 +20,8 @@ from search.matching import Found
 from search.request import Request
 
 OTHER_CLOTHES = 0.15
-"""What likeness says of a person in other clothes, as a share of what it says in the same: .14 to .16 on
-synthetic people in two outfits (`benchmarks description`)."""
+"""What likeness says of a person in other clothes, as a share of what it says in the same: .08 to .16 on two
+sets of synthetic people in two outfits (benchmarks/LOG.md)."""
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
