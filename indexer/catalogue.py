@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -122,6 +122,15 @@ class Catalogue(Closing):
         if value and (value["size"], value["modified_ns"]) == (fingerprint.size, fingerprint.modified_ns):
             return str(value["sha256"])
         return None
+
+    def indexed(self, files: Sequence[tuple[str, Fingerprint]], lost: Collection[str] = ()) -> list[bool]:
+        """Of each file, by its path, whether it is unchanged since its clip was indexed; nothing is hashed.
+
+        Args:
+            lost: sha256 of clips that count as not indexed, since their segments are damaged.
+        """
+        with self._file.read() as tables:
+            return [_is_indexed(tables, path, fingerprint, lost) for path, fingerprint in files]
 
     def clip(self, sha256: str) -> ClipDone | None:
         """The ledger's row of an indexed clip, or None."""
@@ -281,7 +290,16 @@ def _advice(version: object) -> str:
     return "use the release that wrote it, or index the footage into a new archive"
 
 
-def _path_key(path: Path) -> str:
+def _is_indexed(
+    tables: Mapping[str, Table], path: str, fingerprint: Fingerprint, lost: Collection[str]
+) -> bool:
+    value = tables["files"].get(_path_key(path))
+    if not value or (value["size"], value["modified_ns"]) != (fingerprint.size, fingerprint.modified_ns):
+        return False
+    return value["sha256"] not in lost and tables["clips"].holds(value["sha256"])
+
+
+def _path_key(path: Path | str) -> str:
     """A key of fixed length for a path of any length and any bytes."""
     return hashlib.sha256(os.fsencode(path)).hexdigest()
 

@@ -100,7 +100,10 @@ def _expand(path: Path, given: Given, districts: Districts) -> Iterator[ClipRequ
         for file in _videos_below(path):
             yield _from_layout(file, given, districts)
     elif path.suffix.lower() == ".csv":
-        yield from _from_list(path, given, districts)
+        for _, request in listed(path, given, districts):
+            if isinstance(request, InputError):
+                raise request
+            yield request
     elif path.exists():
         yield _from_layout(path, given, districts)
     else:
@@ -165,12 +168,17 @@ def _district_or_none(name: str, districts: Districts) -> str | None:
         return None
 
 
-def _from_list(path: Path, given: Given, districts: Districts) -> Iterator[ClipRequest]:
+def listed(path: Path, given: Given, districts: Districts) -> Iterator[tuple[int, ClipRequest | InputError]]:
+    """Each line of a CSV list with the clip it names, or with what is wrong with it.
+
+    Raises:
+        InputError: the list itself cannot be read.
+    """
     for line, row in read_table(path, ("path",), ("district", "camera", "start")):
         try:
-            yield _from_row(path.parent, row, given, districts)
+            yield line, _from_row(path.parent, row, given, districts)
         except InputError as error:
-            raise InputError(f"{path}, line {line}: {error}") from None
+            yield line, InputError(f"{path}, line {line}: {error}")
 
 
 def _from_row(folder: Path, row: dict[str, str], given: Given, districts: Districts) -> ClipRequest:

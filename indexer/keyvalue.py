@@ -42,6 +42,10 @@ class Table:
         data = self._transaction.get(key.encode(), db=self._handle)
         return None if data is None else unpacked(data)
 
+    def holds(self, key: str) -> bool:
+        """Is there a value of `key`? It is not read."""
+        return self._transaction.get(key.encode(), db=self._handle) is not None
+
     def put(self, key: str, value: Any) -> None:
         """Store `value` under `key`, replacing what was there."""
         self._transaction.put(key.encode(), packed(value), db=self._handle)

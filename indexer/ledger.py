@@ -210,7 +210,7 @@ def checked_ms(value: Any) -> int:
     return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fingerprint:
     """Size and modification time of a file: unchanged means its sha256 need not be computed again."""
 
