@@ -27,6 +27,7 @@ from benchmarks.archives import make_archive
 from benchmarks.gallery import Scene, ask
 from benchmarks.machine import bandwidth, folder_bytes
 from benchmarks.plot import log_log
+from benchmarks.serving_answers import answers, verdict
 from benchmarks.serving_measures import QUICK, WHOLE, Asks, Effort, Kind, apart
 from reid.durable import write_file
 from reid.errors import InputError
@@ -85,6 +86,7 @@ def measure(folder: Path, scene: Scene, effort: Effort, gb_per_s: float) -> dict
     return {
         **figures, "made": made, "disk_mb": folder_bytes(home) / 1e6,
         "clients": apart(measures.clients, home, _plain(asks), effort.client_s),
+        "answers": apart(answers, home, asks["city-month", ""], effort),
         "cold": measures.cold(home, _plain(asks)), "seal_day": apart(measures.seal_day, home),
     }  # fmt: skip
 
@@ -168,6 +170,7 @@ def _print(measured: dict[int, dict[str, Any]], speed: dict[str, float], grows: 
                 f"{wanted:g} {'yes' if met else 'no'}",
             )  # fmt: skip
         console.print(table)
+        _print_answers(console, size, figures["answers"])
     columns = [f"{size:,}" for size in measured]
     table = Table("figure", *columns, title="What it takes")
     for name, values in _takes(list(measured.values())).items():
@@ -177,6 +180,17 @@ def _print(measured: dict[int, dict[str, Any]], speed: dict[str, float], grows: 
     if grows:
         told = ", ".join(f"{name} {power:.2f}" for name, power in grows.items() if "+" not in name)
         console.print(f"grows with this power of the number of vectors: {told}")
+
+
+def _print_answers(console: Console, size: int, rows: dict[str, dict[str, float]]) -> None:
+    table = Table(
+        "whole answers, city-month", "p50", "p95 ms", "search", "ranking", "coverage", "route", "target",
+        title=f"{size:,} vectors",
+    )  # fmt: skip
+    for name, row in rows.items():
+        figures = [row[f"{part}_ms"] for part in ("p50", "p95", "search", "ranking", "coverage", "route")]
+        table.add_row(name, *(f"{each:.1f}" for each in figures), verdict(size, row))
+    console.print(table)
 
 
 def _takes(sizes: list[dict[str, Any]]) -> dict[str, list[str]]:
