@@ -1,8 +1,8 @@
 """How long a whole answer takes, from the embedded photo to ranked sightings with their coverage.
 
-`serving_measures` times the comparison of vectors alone; here is all that `reid search` does by default over
-all districts and days, and with what else a caller may know. Embedding the photo is left out: it does not grow
-with the archive.
+`serving_measures` times the comparison of vectors alone; here is all that `reid search` does by default, over
+all districts and days, and with what else a caller may know. Embedding the photo is left out: that takes as
+long whatever the size of the archive.
 """
 
 from __future__ import annotations
