@@ -26,6 +26,7 @@ UNKNOWN = 0
 
 _GROUPS = ("upper_colours", "lower_colours")
 _STEPS, _MOST = 16, 127
+_RATIOS = np.exp(np.r_[0:128, -128:0] / _STEPS)  # by the stored byte; negative ones count from the end
 
 
 @dataclass(frozen=True)
@@ -98,3 +99,8 @@ def to_stored(log_ratios: NDArray[np.floating]) -> Attributes:
 def from_stored(attributes: Attributes) -> NDArray[np.float32]:
     """Natural logs of likelihood ratios, float32 of the same shape."""
     return attributes.astype(np.float32) / np.float32(_STEPS)
+
+
+def ratios_from_stored(attributes: Attributes) -> NDArray[np.float64]:
+    """Likelihood ratios themselves, float64 of the same shape."""
+    return np.asarray(_RATIOS[attributes], np.float64)

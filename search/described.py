@@ -1,18 +1,19 @@
 """Finds the tracklets that fit a description, without any photo: every tracklet in scope is asked.
 
-Owns the scan of the stored attributes, one segment after the other, so that memory does not grow with the
+Owns the scan of the stored attributes, some segments at a time, so that memory does not grow with the
 archive. What fits is known exactly; that it fits many people is told with it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.shard.records import Attributes
 from reid.errors import ArchiveError, StorageError
 from search.description import Description, frequency, weighed
 from search.evidence import Rest
@@ -25,9 +26,21 @@ BY_DESCRIPTION = Plan("description")
 
 _STEPS = 20  # of a nat, in which tracklets that are not shown are counted
 _AS_WELL = float(np.log(2))  # half as likely fits about as well
+_TOGETHER = 1 << 14  # tracklets that are asked in one go
+_REMEMBERED = 1 << 20  # of so many tracklets the answers are kept between the two passes: 60 MB
 
 F64 = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Tracklets in scope: (n,) places of segments, positions in them, and (A, n) of `Description.told`."""
+
+    places: Ints
+    positions: Ints
+    ratios: F64
+    told: Bools
 
 
 @dataclass(frozen=True)
@@ -65,55 +78,88 @@ class _Search:
         self._scope = scope
         self._top = top
         self._damaged: dict[str, str] = {}
+        self._vectors: dict[str, int] = {}  # in scope, of each segment that was read
 
     def run(self) -> Found:
         """How frequent each thing is in scope, then who fits, then what is shown of them."""
-        shares = self._frequencies()
+        wanted = self._wanted()
+        many = sum(loaded.entry.tracklets for _, loaded in wanted) > _REMEMBERED
+        remembered = None if many else list(self._asked(wanted))
+        shares = self._frequencies(remembered or self._asked(wanted))
         best = _Best(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
         counts: Counter[int] = Counter()
-        searched: list[str] = []
-        vectors = unknown = 0
-        for place, here, ratios, told in self._scanned():
-            loaded, known = self._view.segments[place], told.any(axis=0)
-            searched.append(loaded.entry.segment)
-            vectors += int(loaded.segment.column("tracklets")["rows"][here].sum())
+        unknown = 0
+        for part in remembered or self._asked(wanted):
+            known = part.told.any(axis=0)
             unknown += int(np.count_nonzero(~known))
-            fits = weighed(ratios[:, known], told[:, known], shares)
+            fits = weighed(part.ratios[:, known], part.told[:, known], shares)
             counts.update(_counted(fits))
-            best = _merged(best, _Best(np.full(len(fits), place), here[known], fits), self._top)
+            best = _merged(best, _Best(part.places[known], part.positions[known], fits), self._top)
         contents = self._read(best)
         if len(contents) < len(best.places):  # their places are due to others
             return self.run()
         hits = first(contents, self._top)
+        sound = {name: count for name, count in self._vectors.items() if name not in self._damaged}
         return Found(
-            tuple(hits), tuple(contents[hit] for hit in hits), BY_DESCRIPTION, self._scope, vectors,
-            counts.total() + unknown, tuple(searched), self._damaged, self._view,
+            tuple(hits), tuple(contents[hit] for hit in hits), BY_DESCRIPTION, self._scope,
+            sum(sound.values()), counts.total() + unknown, tuple(sound), self._damaged, self._view,
             _told(hits, counts, unknown), tuple(shares),
         )  # fmt: skip
 
-    def _scanned(self) -> Iterator[tuple[int, Ints, F64, Bools]]:
-        """Each segment in scope: its place, (n,) tracklets in scope, and (A, n) of `Description.told`."""
-        filters = self._scope.filters
+    def _wanted(self) -> list[tuple[int, Loaded]]:
+        """The sound segments that may hold something in scope, with their places."""
+        filters, segments = self._scope.filters, self._view.segments
         within = self._view.within(filters.districts, filters.since_ms, filters.until_ms)
-        for place in np.flatnonzero(within).tolist():
-            loaded = self._view.segments[place]
-            if loaded.entry.segment in self._damaged or not self._scope.wants(loaded.entry):
-                continue
+        places = ((place, segments[place]) for place in np.flatnonzero(within).tolist())
+        return [
+            (place, loaded) for place, loaded in places
+            if loaded.entry.segment not in self._damaged and self._scope.wants(loaded.entry)
+        ]  # fmt: skip
+
+    def _asked(self, wanted: Sequence[tuple[int, Loaded]]) -> Iterator[_Part]:
+        """All tracklets in scope, some segments at a time."""
+        gathered: list[tuple[int, Ints, Attributes]] = []
+        count = 0
+        for place, loaded in wanted:
             try:
-                keep = self._scope.rows(loaded.entry, loaded)
-                heads, attributes = loaded.segment.column("tracklets"), loaded.segment.column("attributes")
+                here, attributes = self._read_scope(loaded)
             except ArchiveError as error:
                 self._note(loaded, error)
                 continue
-            here = np.arange(len(heads)) if keep is None else np.flatnonzero(keep[heads["row"]])
             if len(here):
-                yield place, here, *self._said.told(attributes[here])
+                gathered.append((place, here, attributes))
+                count += len(here)
+            if count >= _TOGETHER:
+                yield self._part(gathered)
+                gathered, count = [], 0
+        if gathered:
+            yield self._part(gathered)
 
-    def _frequencies(self) -> list[float]:
-        """(A,) see `frequency`; over all that is in scope, so that every segment is read twice."""
+    def _read_scope(self, loaded: Loaded) -> tuple[Ints, Attributes]:
+        """(n,) positions of the tracklets in scope, and their (n, COLUMNS) attributes."""
+        keep = self._scope.rows(loaded.entry, loaded)
+        attributes = loaded.segment.column("attributes")
+        if keep is None:
+            here, self._vectors[loaded.entry.segment] = np.arange(len(attributes)), loaded.entry.vectors
+            return here, attributes
+        heads = loaded.segment.column("tracklets")
+        here = np.flatnonzero(keep[heads["row"]])
+        if len(here):
+            self._vectors[loaded.entry.segment] = int(heads["rows"][here].sum())
+        return here, attributes[here]
+
+    def _part(self, gathered: Sequence[tuple[int, Ints, Attributes]]) -> _Part:
+        places = np.repeat([place for place, _, _ in gathered], [len(rows) for _, rows, _ in gathered])
+        together = np.concatenate([attributes for _, _, attributes in gathered])
+        return _Part(
+            places, np.concatenate([rows for _, rows, _ in gathered]), *self._said.told(together)
+        )  # fmt: skip
+
+    def _frequencies(self, asked: Iterable[_Part]) -> list[float]:
+        """(A,) see `frequency`; over all that is in scope."""
         counts: list[Counter[int]] = [Counter() for _ in self._said.asked]
-        for _, _, ratios, told in self._scanned():
-            for each, mine, known in zip(counts, ratios, told, strict=True):
+        for part in asked:
+            for each, mine, known in zip(counts, part.ratios, part.told, strict=True):
                 each.update(_counted(mine[known]))
         return [frequency(*_spread(each)) for each in counts]
 
@@ -155,6 +201,9 @@ def joined(found: Found, described: Found) -> Found:
 
 
 def _merged(best: _Best, more: _Best, top: int) -> _Best:
+    if len(more.fits) > top:  # equal ones by time, so that all of those at the edge are still in it
+        edge = np.partition(more.fits, len(more.fits) - top)[len(more.fits) - top]
+        more = more[np.flatnonzero(more.fits >= edge)]
     both = _Best(
         np.concatenate([best.places, more.places]), np.concatenate([best.positions, more.positions]),
         np.concatenate([best.fits, more.fits]),
@@ -174,8 +223,13 @@ def _told(hits: Sequence[Hit], counts: Counter[int], unknown: int) -> Described:
 
 def _counted(nats: F64) -> dict[int, int]:
     """How many have so many steps."""
-    steps, counts = np.unique(np.rint(nats * _STEPS).astype(np.int64), return_counts=True)
-    return dict(zip(steps.tolist(), counts.tolist(), strict=True))
+    if not len(nats):
+        return {}
+    steps = np.rint(nats * _STEPS).astype(np.int64)
+    least = int(steps.min())
+    counts = np.bincount(steps - least)
+    used = np.flatnonzero(counts)
+    return dict(zip((used + least).tolist(), counts[used].tolist(), strict=True))
 
 
 def _spread(counts: Counter[int]) -> tuple[F64, Ints]:

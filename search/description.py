@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.clothes import from_stored
+from indexer.clothes import from_stored, ratios_from_stored
 from indexer.shard.records import Attributes
 from reid.attributes import BY_NAME, Group
 from reid.description import KOREAN
@@ -268,13 +268,14 @@ def shown_by(said: Description, attributes: Attributes) -> tuple[Shown, ...]:
 def _of_answer(attributes: Attributes, name: str, answer: str) -> tuple[F64, Bools]:
     """(N,) how much likelier the pictures are where the answer is true, and whether they can tell."""
     group = BY_NAME[name]
-    logits = from_stored(attributes[:, group.columns]).astype(np.float64)
+    stored = np.ascontiguousarray(attributes[:, group.columns].T)  # along N it is many times as fast
     place = group.answers.index(answer)
-    told = np.asarray(logits.any(axis=1), np.bool_)
+    told = np.asarray(stored.any(axis=0), np.bool_)
+    ratios = from_stored(stored[place]).astype(np.float64)
     if group.kind == "any":
-        return logits[:, place], told
-    others = np.delete(logits, place, axis=1) + np.log(_shares(group, answer))
-    return np.asarray(logits[:, place] - np.logaddexp.reduce(others, axis=1)), told
+        return ratios, told
+    others = ratios_from_stored(np.delete(stored, place, axis=0))
+    return np.asarray(ratios - np.log(_shares(group, answer) @ others)), told
 
 
 def _shares(group: Group, answer: str) -> F64:
