@@ -488,6 +488,73 @@ def erase(
     return 1 if done.unreadable else 0
 
 
+@app.command()
+@_command
+def purge(
+    district: Annotated[
+        list[str] | None, typer.Option("--district", "-d", help="Only of this one; repeats. [default: all]")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(help="Everything before this day, instead of what the settings keep.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="By whose order. [default: the user of this machine]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare the proofs with their chain instead.")
+    ] = False,
+    clock_is_right: Annotated[
+        bool, typer.Option("--clock-is-right", help="You looked at the machine's clock; the proof says so.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a purge with --before.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Remove what is older than its district keeps (`retention_days`), whole days, with a proof."""
+    from getpass import getuser
+
+    from indexer.purge import Days, Order, parse_day
+    from indexer.retention import purge as purged
+    from search.casework import holds
+
+    archive = _archive(home)
+    if check:
+        return _check_proofs(archive, as_json)
+    settings, table = _settings(archive)
+    slugs = tuple(table.find(name).slug for name in district or ())
+    order = Order(by or getuser(), slugs, parse_day(before) if before else None, clock_is_right)
+    asks = before is not None and not dry_run and not yes
+    if asks and not typer.confirm("What is removed cannot be brought back. Remove?", err=True):
+        raise InputError("nothing was removed; confirm, or give --yes")
+    _snapshot(archive)
+    with _shown_progress("removing what has expired") as progress:
+        done = purged(archive, Days.of(settings, table), order, holds(archive), progress, dry_run=dry_run)
+    if as_json:
+        _print_json(done.to_json())
+    else:
+        typer.echo("\n".join(done.lines()))
+    return 1 if done.unreadable else 0
+
+
+def _check_proofs(archive: ArchiveFiles, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from indexer.catalogue import Catalogue
+    from indexer.proofs import check_proofs
+
+    with Catalogue(archive) as catalogue:
+        found = check_proofs(archive, catalogue.retained)
+    if as_json:
+        _print_json({**asdict(found), "sound": found.is_sound})
+    else:
+        for what in ("missing", "altered", "unexpected"):
+            for name in getattr(found, what):
+                typer.echo(f"{what}: {name}")
+        typer.echo(f"{found.proofs} proofs compared in {archive.proofs}")
+    return 0 if found.is_sound else 1
+
+
 @app.command("export")
 @_command
 def export_evidence(

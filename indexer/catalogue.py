@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from indexer.cameras import Camera
+from indexer.expiry import Expired, Retained
 from indexer.keyvalue import KeyValueFile, Table
 from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, Fingerprint, unpack_done
 from indexer.shard.files import ArchiveFiles
@@ -214,13 +215,41 @@ class Catalogue(Closing):
         """
         with self._file.write() as tables:
             _swap(tables, gone, sealed)
-            for segment, reason in (lost or {}).items():
-                value = tables["segments"].get(segment)
-                if value is not None:
-                    tables["segments"].put(segment, {**value, "seal": "", "quarantined": reason})
+            _lose(tables, lost or {})
             if erasure:
                 key = hashlib.sha256(repr(erasure).encode()).hexdigest()[:16]
                 tables["erasures"].put(f"{erasure.at_ms:013d}-{key}", asdict(erasure))
+
+    @property
+    def retained(self) -> Retained:
+        """What is known of the last run of retention."""
+        with self._telling_damage(), self._file.read() as tables:
+            return Retained.unpack(tables["meta"].get("retention") or {})
+
+    def expire(
+        self, gone: Iterable[str], sealed: Iterable[Sealed], lost: Mapping[str, str],
+        expired: Sequence[Expired], retained: Retained,
+    ) -> None:  # fmt: skip
+        """What has expired leaves, in one transaction: segments, see `swap`, and rows of the ledger."""
+        with self._file.write() as tables:
+            _swap(tables, gone, sealed)
+            _lose(tables, lost)
+            for each in expired:
+                tables["erasures"].put(f"retention/{each.erasure.district}", asdict(each.erasure))
+                for clip in each.clips:
+                    tables["clips"].delete(clip)
+                for path in each.unfinished:
+                    tables["failures"].delete(_path_key(Path(path)))
+            clips = {clip for each in expired for clip in each.clips}
+            if clips:
+                for key in [key for key, file in tables["files"].under("") if file["sha256"] in clips]:
+                    tables["files"].delete(key)
+            tables["meta"].put("retention", retained.pack())
+
+    def retention_seen(self, retained: Retained) -> None:
+        """Note what is known of the last run of retention."""
+        with self._file.write() as tables:
+            tables["meta"].put("retention", retained.pack())
 
     def quarantine(self, reasons: Mapping[str, str | None]) -> None:
         """Take segments out of every search, by name with the reason; None lets one in again."""
@@ -322,6 +351,13 @@ def _swap(tables: Mapping[str, Table], gone: Iterable[str], sealed: Iterable[Sea
         manifest = each.manifest
         tables["segments"].put(manifest.segment, asdict(SegmentEntry.of(manifest)))
         tables["tallies"].put(manifest.segment, pack_tallies(manifest.district, each.people))
+
+
+def _lose(tables: Mapping[str, Table], lost: Mapping[str, str]) -> None:
+    for segment, reason in lost.items():
+        value = tables["segments"].get(segment)
+        if value is not None:
+            tables["segments"].put(segment, {**value, "seal": "", "quarantined": reason})
 
 
 def _give_up(tables: Mapping[str, Table], segment: str, clips: Collection[str]) -> None:

@@ -6,7 +6,6 @@ Owns the reasons and their order of precedence. A moment of a camera's time has 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from indexer.camera_time import Bools, Ints, Pieces, Stretch
 from indexer.ledger import ClipFailed, ClipWaiting
-from indexer.snapshot import Erasure, Snapshot
+from indexer.snapshot import Snapshot
 from indexer.unfinished import NONE, Found, Unfinished
 
 NO_FOOTAGE = "no footage"
@@ -32,7 +31,8 @@ DAMAGED_SEGMENT = "damaged segment"
 ERASED = "erased"
 """There is footage of it, and that was erased on request."""
 EXPIRED = "expired"
-"""There was footage of it, and all of the district up to a later moment was erased (`reid erase --until`)."""
+"""There was footage of it, and all of the district up to a later moment went (`reid purge`, or
+`reid erase --until`). Between a camera's first footage and that moment nobody knows gaps any more."""
 CLOCK_UNCERTAIN = "clock uncertain"
 """So much less was searched if the camera's clock is off by as much as it may be."""
 NO_CAMERA = "no camera in district"
@@ -45,9 +45,10 @@ REASONS = (
 """Those with an amount of camera-time."""
 
 _SEARCHED = "searched"
+_FORGOTTEN = "forgotten"  # there was footage, and the ledger's rows went with it: never the first that holds
 # What time has gone by rule is told before what somebody asked to erase: a request leaves no trace longer
 # than the footage would have. What one sound clip shows is searched, whatever befell others of that time.
-_STATES = (EXPIRED, ERASED, _SEARCHED, QUARANTINED, DAMAGED_SEGMENT, FAILED_CLIP, NOT_INDEXED)
+_STATES = (EXPIRED, ERASED, _SEARCHED, QUARANTINED, DAMAGED_SEGMENT, FAILED_CLIP, NOT_INDEXED, _FORGOTTEN)
 _FOOTAGE = [_STATES.index(state) for state in _STATES if state not in (EXPIRED, ERASED)]
 
 _PARTS = (-1, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1)  # of what a clock may be off, that are tried
@@ -169,11 +170,12 @@ class Footage:
         self._keys = sorted(snapshot.places | {(clip.district, clip.camera) for clip in snapshot.clips})
         self._names = ["/".join(key) for key in self._keys]
         number = {key: place for place, key in enumerate(self._keys)}
-        self._expiry = _expiries(snapshot, self._keys)
+        self._expiry = np.array([snapshot.expired_until(key) for key in self._keys], np.int64)
         stretches = [
             *_indexed(snapshot, damaged, number),
             *_not_indexed(snapshot.failures, FAILED_CLIP, number),
             *_not_indexed(snapshot.waiting, NOT_INDEXED, number),
+            *_forgotten(snapshot, self._expiry, number),
         ]
         ends = [
             (number[clip.district, clip.camera], clip.start_ms, clip.end_ms)
@@ -181,7 +183,7 @@ class Footage:
         ]
         ends += [
             (each.camera, each.start_ms, each.end_ms)
-            for each in stretches if _STATES[each.layer] in (FAILED_CLIP, NOT_INDEXED)
+            for each in stretches if _STATES[each.layer] in (FAILED_CLIP, NOT_INDEXED, _FORGOTTEN)
         ]  # fmt: skip
         self._clips = np.array(ends, np.int64).reshape(-1, 3)
         stretches += [
@@ -308,17 +310,13 @@ def _not_indexed(
             yield Stretch(camera, clip.start_ms, clip.end_ms, _STATES.index(state))
 
 
-def _expiries(snapshot: Snapshot, keys: Sequence[Key]) -> Ints:
-    """(C,) the moment up to which everything of a camera has expired."""
-    found = np.zeros(len(keys), np.int64)
-    of_district: dict[str, list[Erasure]] = defaultdict(list)
+def _forgotten(snapshot: Snapshot, expiry: Ints, number: Mapping[Key, int]) -> Iterator[Stretch]:
+    """From each camera's first footage on, up to where it has expired."""
     for each in snapshot.erasures:
-        if each.is_expiry:
-            of_district[each.district].append(each)
-    for place, key in enumerate(keys):
-        ends = [each.until_ms + snapshot.moved_ms(each, key) for each in of_district[key[0]]]
-        found[place] = max(ends, default=0)
-    return found
+        for camera, first in each.first_footage.items():
+            place = number.get((each.district, camera), -1)
+            if place >= 0 and first < expiry[place]:
+                yield Stretch(place, first, int(expiry[place]), _STATES.index(_FORGOTTEN))
 
 
 def _erased(snapshot: Snapshot, keys: Sequence[Key]) -> Iterator[Stretch]:

@@ -89,11 +89,11 @@ def erase_time(
                 raise InputError(f"camera {district}/{camera} is not registered; see: reid cameras list")
         asked = Erasure(
             district, tuple(cameras), since_ms, until_ms, None, milliseconds(now()), 0, 0, (), (),
-            _offsets(snapshot, district, cameras),
+            offsets(snapshot, district, cameras),
         )  # fmt: skip
         entries = [
             entry for entry in snapshot.segments
-            if entry.district == district and _touches(snapshot.clocks, entry, since_ms, until_ms)
+            if entry.district == district and touches(snapshot.clocks, entry, since_ms, until_ms)
             and entry.seal
             and (not cameras or not set(cameras).isdisjoint(entry.cameras))
         ]  # fmt: skip
@@ -123,7 +123,7 @@ def erase_tracklet(
                 shift = snapshot.clocks.shifts.get(one.clip, 0)
                 asked = Erasure(
                     entry.district, (one.camera,), one.start_ms + shift, one.end_ms + shift + 1, one.id,
-                    milliseconds(now()), 0, 0, (), (), _offsets(snapshot, entry.district, (one.camera,)),
+                    milliseconds(now()), 0, 0, (), (), offsets(snapshot, entry.district, (one.camera,)),
                 )  # fmt: skip
                 return _erase(archive, catalogue, snapshot, asked, [entry], progress)
     hint = "give the id that a sighting shows"
@@ -137,16 +137,82 @@ def _erase(
     entries: Sequence[SegmentEntry], progress: Progress,
 ) -> Erased:  # fmt: skip
     remove_leftovers(archive, snapshot)
+    parted = part(archive, snapshot, asked, entries, progress)
+    done = replace(
+        asked, tracklets=parted.tracklets, vectors=parted.vectors, removed=parted.removed,
+        replaced=parted.replaced,
+    )  # fmt: skip
+    swap(archive, catalogue, parted.gone, parted.sealed, done, parted.lost)
+    remove_folders(archive, parted.unreadable)
+    return Erased(done, parted.bytes, tuple(parted.lost))
+
+
+@dataclass(frozen=True)
+class Parted:
+    """Segments from which something is to go.
+
+    Attributes:
+        gone: those that leave the catalogue.
+        sealed: what takes the place of some of them.
+        unreadable: those that could not be read: their files go as a whole.
+        tracklets, vectors: that are to go from what could be read.
+    """
+
+    gone: tuple[SegmentEntry, ...] = ()
+    sealed: tuple[Sealed, ...] = ()
+    unreadable: tuple[SegmentEntry, ...] = ()
+    tracklets: int = 0
+    vectors: int = 0
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """sha256 of the manifests that go."""
+        return tuple(each.seal for each in (*self.gone, *self.unreadable) if each.seal)
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """sha256 of those that come."""
+        return tuple(SegmentEntry.of(each.manifest).seal for each in self.sealed)
+
+    @property
+    def bytes(self) -> int:
+        """By which the segments concerned become smaller."""
+        come = sum(SegmentEntry.of(each.manifest).bytes for each in self.sealed)
+        return sum(each.bytes for each in (*self.gone, *self.unreadable) if each.seal) - come
+
+    @property
+    def lost(self) -> dict[str, str]:
+        """Why segments stay in quarantine without their files: what cannot be read cannot be sorted."""
+        reason = "damaged, and its files were deleted when a part of it had to be erased"
+        return {each.segment: reason for each in self.unreadable}
+
+
+def part(
+    archive: ArchiveFiles, snapshot: Snapshot, asked: Erasure, entries: Sequence[SegmentEntry],
+    progress: Progress = lambda done, of: None, *, write: bool = True,
+) -> Parted:  # fmt: skip
+    """Sort out what is asked to go from segments, and seal what stays of them; the catalogue stays as it is.
+
+    Args:
+        entries: all of one district.
+        write: False only counts.
+    """
     gone: list[SegmentEntry] = []
     sealed: list[Sealed] = []
     unreadable: list[SegmentEntry] = []
+    tracklets = vectors = 0
     for number, entry in enumerate(entries):
         progress(number, len(entries))
         try:
-            rows = _asked_rows(open_entry(archive, entry), asked, snapshot.clocks)
-            if not rows.any():
+            if asked.is_expiry and _is_before(snapshot.clocks, entry, asked.until_ms):
+                counts = entry.tracklets, entry.vectors
+            else:
+                segment = open_entry(archive, entry)
+                rows = _asked_rows(segment, asked, snapshot.clocks)
+                counts = len(np.unique(segment.column("rows")["tracklet"][rows])), int(rows.sum())
+            if not counts[1]:
                 continue
-            if not rows.all():
+            if write and counts[1] < entry.vectors:
                 new = rewrite(
                     archive, [entry], f"without {asked!r}",
                     lambda one: not _is_asked(asked, one, snapshot.clocks),
@@ -154,25 +220,19 @@ def _erase(
                 )  # fmt: skip
                 sealed += [new] if new else []
             gone.append(entry)
+            tracklets, vectors = tracklets + counts[0], vectors + counts[1]
         except (DamagedError, FormatError):
             unreadable.append(entry)
-    manifests = [SegmentEntry.of(each.manifest) for each in sealed]
-    done = replace(
-        asked,
-        tracklets=sum(each.tracklets for each in gone) - sum(each.tracklets for each in manifests),
-        vectors=sum(each.vectors for each in gone) - sum(each.vectors for each in manifests),
-        removed=tuple(each.seal for each in (*gone, *unreadable)),
-        replaced=tuple(each.seal for each in manifests),
-    )  # fmt: skip
-    # What cannot be read cannot be sorted: all of it goes, and its time stays told as damaged.
-    reason = "damaged, and its files were deleted when a part of it had to be erased"
-    swap(archive, catalogue, gone, sealed, done, {each.segment: reason for each in unreadable})
-    remove_folders(archive, unreadable)
-    less = sum(each.bytes for each in (*gone, *unreadable)) - sum(each.bytes for each in manifests)
-    return Erased(done, less, tuple(each.segment for each in unreadable))
+    return Parted(tuple(gone), tuple(sealed), tuple(unreadable), tracklets, vectors)
 
 
-def _offsets(snapshot: Snapshot, district: str, cameras: Sequence[str]) -> dict[str, float]:
+def _is_before(clocks: Clocks, entry: SegmentEntry, until_ms: int) -> bool:
+    """Does all of a segment end before a moment, whatever is in it, be it damaged?"""
+    latest = max((clocks.shifts.get(clip, 0) for clip in entry.clips), default=0)
+    return entry.end_ms + latest < until_ms
+
+
+def offsets(snapshot: Snapshot, district: str, cameras: Sequence[str]) -> dict[str, float]:
     """By which offsets the times of an erasure are understood."""
     return {
         camera.id: camera.clock_offset_s
@@ -181,7 +241,8 @@ def _offsets(snapshot: Snapshot, district: str, cameras: Sequence[str]) -> dict[
     }
 
 
-def _touches(clocks: Clocks, entry: SegmentEntry, since_ms: int, until_ms: int) -> bool:
+def touches(clocks: Clocks, entry: SegmentEntry, since_ms: int, until_ms: int) -> bool:
+    """May anything of a segment lie in a time?"""
     start_ms, end_ms = clocks.bounds(entry.start_ms, entry.end_ms, entry.clips)
     return start_ms < until_ms and end_ms >= since_ms
 

@@ -105,7 +105,8 @@ class _Run:
     """The state of one run.
 
     `snapshot` is of its beginning, or of the last time segments were replaced; `sound` says of segments, by
-    seal, whether they could be read; `waiting` is what is new to the archive.
+    seal, whether they could be read; `waiting` is what is new to the archive; of the time of
+    `expired` nothing is kept.
     """
 
     archive: ArchiveFiles
@@ -117,6 +118,7 @@ class _Run:
     replace: bool
     sound: dict[str, bool] = field(default_factory=dict)
     waiting: dict[Path, ClipWaiting] = field(default_factory=dict)
+    expired: set[Path] = field(default_factory=set)
     done: list[ClipDone] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     failed: list[ClipFailed] = field(default_factory=list)
@@ -178,8 +180,19 @@ def _announce(run: _Run, requests: Sequence[ClipRequest]) -> None:
             continue
         sha256 = run.catalogue.known_sha256(request.path, fingerprint)
         if sha256 is None or run.catalogue.clip(sha256) is None:
-            run.waiting[request.path] = _outlined(run, request)
+            outline = _outlined(run, request)
+            if _has_expired(run, outline):
+                run.expired.add(request.path)
+            else:
+                run.waiting[request.path] = outline
     run.catalogue.record_waiting(run.waiting.values())
+
+
+def _has_expired(run: _Run, clip: ClipWaiting) -> bool:
+    """Does all of a clip lie in a time that has expired? It is not looked at again."""
+    if not clip.is_measured or clip.end_ms is None:
+        return False
+    return clip.end_ms <= run.snapshot.expired_until((clip.district or "", clip.camera or ""))
 
 
 def _outlined(run: _Run, request: ClipRequest) -> ClipWaiting:
@@ -197,6 +210,9 @@ def _outlined(run: _Run, request: ClipRequest) -> ClipWaiting:
 
 def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
     begun = time.monotonic()
+    if request.path in run.expired:
+        run.skipped.append((str(request.path), "of a time that has expired in its district"))
+        return
     fingerprint = Fingerprint.of(request.path)
     sha256 = run.catalogue.known_sha256(request.path, fingerprint) or clip_sha256(request.path)
     before = run.catalogue.clip(sha256)

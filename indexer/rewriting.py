@@ -86,7 +86,7 @@ def remove_folders(archive: ArchiveFiles, entries: Iterable[SegmentEntry]) -> No
 
 
 def remove_leftovers(archive: ArchiveFiles, snapshot: Snapshot) -> None:
-    """Delete what a stopped run left: staged files, codebooks half written, folders that the catalogue does
+    """Delete what a stopped run left: staged files, files half written, folders that the catalogue does
     not hold or whose files were to be deleted, and days in which nothing is left.
 
     Raises:
@@ -95,7 +95,7 @@ def remove_leftovers(archive: ArchiveFiles, snapshot: Snapshot) -> None:
     with storage_errors(archive.home):
         if archive.staging.exists():
             shutil.rmtree(archive.staging)
-        for temporary in list(archive.unfinished_codebooks()):
+        for temporary in list(archive.unfinished_files()):
             temporary.unlink()
         known = {entry.segment for entry in snapshot.segments if entry.seal}
         for folder in list(archive.segment_folders()):

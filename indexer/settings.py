@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -27,6 +27,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from indexer.footage_patterns import find_pattern
@@ -201,6 +202,12 @@ class Settings(BaseSettings):
     code_memory_mb: int = Field(
         4096, ge=16, description="Memory for codes, 40 bytes a vector; what does not fit is read in turns"
     )
+    retention_days: int = Field(
+        30, ge=1, le=36500, description="How many days are kept, today among them: reid purge"
+    )
+    retention: dict[str, Annotated[int, Field(ge=1, le=36500)]] = Field(
+        {}, description="Districts that keep another number of days: { songpa = 14, nowon = 7 }"
+    )
     top: int = Field(20, ge=1, le=1000, description="How many sightings a search shows")
     nightly: NightlySettings = Field(NightlySettings(), description="What `reid nightly` does")
     notify: NotifySettings = Field(
@@ -246,6 +253,8 @@ def load_settings(archive: ArchiveFiles) -> Settings:
             raise InputError(f"{archive.settings}: expected TOML ({error}); mend that line") from None
     try:
         return Settings(**values)  # type: ignore[arg-type]
+    except SettingsError as error:  # a table in the environment that is no JSON
+        raise InputError(f"REID_ variables: {error}; give tables as JSON") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

@@ -6,6 +6,7 @@ Knows what is stored of segments, erasures and people; `indexer.catalogue` owns 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +17,15 @@ import numpy as np
 from indexer.cameras import Camera
 from indexer.clocks import Clocks, clocks_of
 from indexer.keyvalue import Table
-from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, checked_row, unpack_done, unpack_unfinished
+from indexer.ledger import (
+    ClipDone,
+    ClipFailed,
+    ClipWaiting,
+    checked_ms,
+    checked_row,
+    unpack_done,
+    unpack_unfinished,
+)
 from indexer.shard.manifest import Manifest
 from reid.camera_means import CameraMeans, Tally
 
@@ -84,6 +93,9 @@ class Erasure:
         removed: sha256 of the manifests of the segments that are gone; `replaced`: of those that took the
             place of some, without what was erased.
         clock_offsets_s: by camera id, the offset by which its times were understood; without those of 0.
+        first_footage: of retention, by camera id: from which moment on there was footage whose rows left the
+            ledger.
+        runs: of retention: (until_ms, at_ms) of each run, oldest first; the manifests are in its proof.
     """
 
     district: str
@@ -97,6 +109,8 @@ class Erasure:
     removed: tuple[str, ...]
     replaced: tuple[str, ...]
     clock_offsets_s: Mapping[str, float] = field(default_factory=dict)
+    first_footage: Mapping[str, int] = field(default_factory=dict)
+    runs: tuple[tuple[int, int], ...] = ()
 
     @property
     def is_expiry(self) -> bool:
@@ -111,6 +125,10 @@ class Erasure:
             return tracklet == self.tracklet
         here = not self.cameras or camera in self.cameras
         return here and start_ms < self.until_ms and end_ms >= self.since_ms
+
+    def erased_ms(self, start_ms: int) -> int:
+        """When what begins at this moment went, milliseconds since 1970 UTC."""
+        return next((at_ms for until_ms, at_ms in self.runs if start_ms < until_ms), self.at_ms)
 
     def moved_ms(self, camera: str, clock_offset_s: float) -> int:
         """Milliseconds to add to its times when a camera's clock is known to be ahead by so much."""
@@ -147,11 +165,13 @@ class Snapshot:
 
     @cached_property
     def places(self) -> frozenset[tuple[str, str]]:
-        """(district, camera id) of the cameras, and of those whose only footage is not indexed."""
+        """(district, camera id) of the cameras, and of those whose only footage is not indexed or gone."""
         unfinished: tuple[ClipFailed | ClipWaiting, ...] = (*self.failures, *self.waiting)
-        return frozenset(self.cameras) | {
-            (each.district or "", each.camera or "") for each in unfinished if each.is_measured
-        }
+        return (
+            frozenset(self.cameras)
+            | {(each.district or "", each.camera or "") for each in unfinished if each.is_measured}
+            | {(each.district, camera) for each in self.erasures for camera in each.first_footage}
+        )
 
     def camera_means(self, dimension: int) -> CameraMeans:
         """Each camera's mean vector, for vectors of this dimension."""
@@ -161,6 +181,21 @@ class Snapshot:
         """Milliseconds to add to an erasure's times by what is known of a camera's clock at this moment."""
         known = self.cameras.get(key)
         return erasure.moved_ms(key[1], known.clock_offset_s) if known else 0
+
+    def expired_until(self, key: tuple[str, str]) -> int:
+        """The moment up to which everything of a camera has expired, milliseconds since 1970 UTC; 0: nothing
+        has.
+        """
+        ends = [each.until_ms + self.moved_ms(each, key) for each in self._expiries.get(key[0], ())]
+        return max(ends, default=0)
+
+    @cached_property
+    def _expiries(self) -> Mapping[str, list[Erasure]]:
+        found: dict[str, list[Erasure]] = defaultdict(list)
+        for each in self.erasures:
+            if each.is_expiry:
+                found[each.district].append(each)
+        return found
 
     @cached_property
     def clocks(self) -> Clocks:
@@ -187,6 +222,7 @@ def read_snapshot(tables: Mapping[str, Table], version: int) -> Snapshot:
     clips = [unpack_done(value) for value in tables["clips"].values()]
     unfinished = [unpack_unfinished(value) for value in tables["failures"].values()]
     segments = [checked_row(_unpack_entry(value)) for value in tables["segments"].values()]
+    erasures = [_unpack_erasure(value) for value in tables["erasures"].values()]
     tallies: dict[tuple[str, str], Tally] = {}
     for value in tables["tallies"].values():
         for key, people in _unpack_tallies(value):
@@ -200,7 +236,7 @@ def read_snapshot(tables: Mapping[str, Table], version: int) -> Snapshot:
         failures=tuple(each for each in unfinished if isinstance(each, ClipFailed)),
         segments=tuple(sorted(segments, key=lambda entry: (entry.start_ms, entry.segment))),
         tallies=tallies,
-        erasures=tuple(_unpack_erasure(value) for value in tables["erasures"].values()),
+        erasures=tuple(sorted(erasures, key=lambda each: each.at_ms)),
         waiting=tuple(each for each in unfinished if isinstance(each, ClipWaiting)),
     )
 
@@ -212,7 +248,8 @@ def _unpack_entry(value: Mapping[str, Any]) -> SegmentEntry:
 
 def _unpack_erasure(value: Mapping[str, Any]) -> Erasure:
     lists = {name: tuple(value[name]) for name in ("cameras", "removed", "replaced")}
-    return checked_row(Erasure(**{**value, **lists}))
+    runs = tuple((checked_ms(until), checked_ms(at)) for until, at in value.get("runs", ()))
+    return checked_row(Erasure(**{**value, **lists, "runs": runs}))
 
 
 def pack_tallies(district: str, people: Mapping[str, Tally]) -> list[dict[str, Any]]:

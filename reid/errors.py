@@ -11,6 +11,7 @@
         ├── FormatError        an unknown format version
         ├── ModelMismatchError vectors of another model than the one in use
         ├── DamagedError       a checksum or a count that does not hold
+        ├── ClockError         the machine's clock cannot be right
         └── StorageError       disk full, no permission, read-only, locked
 
 Every message says what was expected, what came, where, and what to do.
@@ -95,6 +96,10 @@ class ModelMismatchError(ArchiveError):
 
 class DamagedError(ArchiveError):
     """A file is not what its manifest says."""
+
+
+class ClockError(ArchiveError):
+    """The machine's clock cannot be right, so what goes by it is not done."""
 
 
 class StorageError(ArchiveError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from indexer.purge import Hold
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import Erasure, Snapshot
 from reid.errors import InputError, UnknownNameError
@@ -119,6 +120,24 @@ def keeping(archive: ArchiveFiles, erasure: Erasure) -> tuple[str, ...]:
         return ()
     with Cases(archive) as cases:
         return tuple(case.id for case in map(cases.get, cases.ids()) if _holds(case, erasure))
+
+
+def holds(archive: ArchiveFiles) -> tuple[Hold, ...]:
+    """The confirmed sightings of open cases, each with its copy read and compared.
+
+    Raises:
+        DamagedError: a copy is altered; what it stands for must not be removed from the archive.
+        FormatError, StorageError: the cases cannot be read.
+    """
+    if not archive.cases.exists():
+        return ()
+    with Cases(archive) as cases:
+        open_cases = [case for case in map(cases.get, cases.ids()) if case.closed_ms is None]
+    return tuple(
+        Hold(case.id, one.record.id, one.record.clip, one.district, one.record.camera, one.record.start_ms)
+        for case in open_cases
+        for one in case.judged("confirmed")
+    )
 
 
 def _holds(case: Case, erasure: Erasure) -> bool:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,11 @@ from indexer.codes import Codebook
 from indexer.compaction import compact
 from indexer.erasure import erase_time, erase_tracklet
 from indexer.keyvalue import KeyValueFile
+from indexer.purge import Days, Order
+from indexer.retention import purge
 from indexer.rewriting import remove_leftovers
 from indexer.shard.files import ArchiveFiles
+from indexer.times import from_milliseconds
 from indexer.verification import verify
 from tests.canned import NOW, at, clip, holding, index, litter, snapshot, traces, use
 from tests.crowd import embedder, people
@@ -253,6 +257,14 @@ def _erase_clip(work: Work) -> None:
     erase_time(work.archive, "songpa", at(9), at(9) + 5_000, ("S-1",), now=lambda: NOW)
 
 
+def _purge(work: Work) -> None:
+    """The first day goes, and of the clip over midnight what ends on the next day's first seconds stays."""
+    purge(work.archive, Days(1), Order("night", before=date(2025, 2, 19)), now=lambda: at_purge)
+
+
+at_purge = from_milliseconds(at(25))
+
+
 def _lose_a_day(work: Work) -> None:
     """One of the two segments of the clip over midnight."""
     [first, _] = [entry for entry in snapshot(work.archive).segments if entry.start_ms > at(20)]
@@ -278,6 +290,8 @@ WALKS: list[tuple[str, str, Step, Step]] = [
     ("erasing a time", "merged", _nothing, _erase_time),
     ("erasing a tracklet", "merged", _nothing, _erase_one),
     ("erasing what cannot be read", "merged", _cut_a_day, _erase_clip),
+    ("purging a day", "merged", _nothing, _purge),
+    ("purging a day of many segments", "small", _nothing, _purge),
 ]
 
 
@@ -294,7 +308,7 @@ def test_killed_anywhere_the_archive_is_as_before_or_as_after(
     with watched(work.archive, tmp_path, monkeypatch) as camera:
         act(work)
     after = holding(work.archive)
-    erases = act in (_erase_time, _erase_one, _erase_clip)
+    erases = act in (_erase_time, _erase_one, _erase_clip, _purge)
     gone = {key: one for key, one in before.tracklets.items() if key not in after.tracklets} if erases else {}
     if act is _erase_clip:
         whole = holding(made.archive).tracklets

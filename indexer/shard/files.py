@@ -88,9 +88,15 @@ class ArchiveFiles:
         """The codebook of this name; it never changes."""
         return self.home / "codebooks" / f"{name}.npz"
 
-    def unfinished_codebooks(self) -> Iterator[Path]:
-        """What a run that was stopped left of one."""
+    def unfinished_files(self) -> Iterator[Path]:
+        """What a run that was stopped left of codebooks and proofs."""
         yield from (self.home / "codebooks").glob(".*.tmp")
+        yield from self.proofs.glob(".*.tmp")
+
+    @property
+    def proofs(self) -> Path:
+        """Proofs of what retention removed."""
+        return self.home / "proofs"
 
     @property
     def staging(self) -> Path:

@@ -98,5 +98,5 @@ def _erased_ms(snapshot: Snapshot, judged: Judged) -> int | None:
         shift = snapshot.moved_ms(erasure, judged.key)
         start_ms, end_ms = record.start_ms - shift, record.end_ms - shift
         if erasure.district == judged.district and erasure.covers(record.camera, record.id, start_ms, end_ms):
-            times.append(erasure.at_ms)
+            times.append(erasure.erased_ms(start_ms))
     return min(times, default=None)
