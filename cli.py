@@ -360,6 +360,34 @@ def stats(home: Home = None, as_json: Json = False) -> None:
 
 @app.command()
 @_command
+def status(
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Print it as Prometheus metrics instead.")
+    ] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """How far each district is indexed, what waits, what failed, and when the disk is full."""
+    from indexer.metrics import metrics_text, write_metrics
+    from indexer.purge import Days
+    from indexer.status import HEADER, read_status
+
+    archive = _archive(home)
+    settings, table = _settings(archive)
+    found = read_status(archive, Days.of(settings, table))
+    if settings.metrics_file:
+        write_metrics(Path(settings.metrics_file), found)
+    if metrics:
+        typer.echo(metrics_text(found), nl=False)
+    elif as_json:
+        _print_json(found.to_json())
+    else:
+        _print_table(list(HEADER), found.rows())
+        typer.echo("\n".join(found.notes()))
+
+
+@app.command()
+@_command
 def doctor(
     home: Home = None,
     deep: Annotated[bool, typer.Option("--deep", help="Read every segment and compare checksums.")] = False,

@@ -208,6 +208,9 @@ class Settings(BaseSettings):
     retention: dict[str, Annotated[int, Field(ge=1, le=36500)]] = Field(
         {}, description="Districts that keep another number of days: { songpa = 14, nowon = 7 }"
     )
+    metrics_file: str = Field(
+        "", description="A .prom file for node_exporter that reid status and reid nightly write; empty: none"
+    )
     top: int = Field(20, ge=1, le=1000, description="How many sightings a search shows")
     nightly: NightlySettings = Field(NightlySettings(), description="What `reid nightly` does")
     notify: NotifySettings = Field(

@@ -98,6 +98,10 @@ class ArchiveFiles:
         """Proofs of what retention removed."""
         return self.home / "proofs"
 
+    def nights(self) -> Iterator[Path]:
+        """Summaries of nights; their names begin with the day."""
+        yield from (self.home / "nights").glob("*.json")
+
     @property
     def staging(self) -> Path:
         """Unfinished segments; whatever lies here belongs to a run that was stopped."""
