@@ -32,14 +32,18 @@ if TYPE_CHECKING:
     from indexer.shard.files import ArchiveFiles
     from indexer.snapshot import Snapshot
     from reid.calibration import Calibration
+    from reid.detector import Detector
+    from reid.embedder import Embedder
     from reid.evaluation import Evaluation
     from reid.labelled import Skipped
     from reid.training.session import Watch
-    from search.case import CasePhoto
-    from search.cases import Cases
+    from search.actors import Actor
     from search.description import Description
+    from search.desk import Desk
     from search.filters import Near
-    from search.query import Box, Query
+    from search.policy import Purpose
+    from search.query import Box
+    from search.roles import Right
     from search.sightings import SearchResult
 
 P = ParamSpec("P")
@@ -55,7 +59,13 @@ models_app = typer.Typer(no_args_is_help=True, help="The models this archive can
 codebook_app = typer.Typer(no_args_is_help=True, help="The codes of large archives.")
 cameras_app = typer.Typer(no_args_is_help=True, help="The cameras of this archive.")
 case_app = typer.Typer(no_args_is_help=True, help="Cases: whom somebody looks for, and what was decided.")
+audit_app = typer.Typer(no_args_is_help=True, help="The log of who did what, when and why.")
+users_app = typer.Typer(
+    no_args_is_help=True, help="Who may use the console, and search where rules ask for it."
+)
 app.add_typer(case_app, name="case")
+app.add_typer(audit_app, name="audit")
+app.add_typer(users_app, name="users")
 app.add_typer(models_app, name="models")
 app.add_typer(cameras_app, name="cameras")
 app.add_typer(codebook_app, name="codebook")
@@ -114,14 +124,22 @@ def _command(body: Callable[P, int | None]) -> Callable[P, None]:
 def init(
     home: Home = None,
     cameras: Annotated[Path | None, typer.Option(help="Cameras to register (CSV).")] = None,
+    profile: Annotated[
+        str, typer.Option(help="plain, or police: cases with a legal basis, reasons, limits, retention.")
+    ] = "plain",
 ) -> None:
     """Create an archive with a commented reid.toml; an existing one is left as it is."""
     archive = _archive(home)
     from indexer.catalogue import Catalogue
-    from indexer.settings import write_settings
+    from indexer.settings import find_profile, write_settings
+    from search.actors import Actor
+    from search.audit import Deed, record
 
+    chosen = find_profile(profile)
     with Catalogue(archive, "create"):
-        written = write_settings(archive)
+        written = write_settings(archive, chosen)
+    if written:
+        record(archive, Deed("archive created", Actor.of_this_process(), subject=f"profile {profile}"))
     _say(f"archive at {archive.home}" + (", settings in reid.toml" if written else " was there already"))
     if cameras:
         _add_cameras(archive, cameras)
@@ -233,6 +251,9 @@ def search(
         str | None,
         typer.Option(help="Keep photo and decisions in this case, and refine by all that it holds."),
     ] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Why, for the audit log; some archives demand it.")
+    ] = None,
     confirm: Annotated[
         list[str] | None,
         typer.Option(help="A sighting, by its id, that shows the person; repeats, refines the search."),
@@ -265,7 +286,7 @@ def search(
         top=top, person=person, box=box, near=_parse_near(near, within) if near is not None else None,
         exact=exact, last_seen=last_seen, at=at, route=route, case=case, confirm=confirm, reject=reject,
         said=read_description(upper or (), lower or (), age or (), having or (), without or ()),
-        only_colours=only_colours, clothes_changed=clothes_changed,
+        only_colours=only_colours, clothes_changed=clothes_changed, reason=reason,
     )  # fmt: skip
     if html:
         _write_report(html, result, districts)
@@ -284,32 +305,26 @@ def replay(
         list[Path] | None,
         typer.Option(help="Where the photo lies now; repeats. [default: where it lay]"),
     ] = None,
+    case: Annotated[str | None, typer.Option(help="The case it is asked in. [default: the result's]")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why, for the audit log.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
     """Ask again what a kept result was asked; exit code 0: the same ranking, 1: what changed is listed."""
     from dataclasses import asdict
 
-    from indexer.catalogue import Catalogue
-    from reid.detector import load_detector
-    from reid.embedder import load_embedder
     from search.casework import recall
-    from search.engine import Engine
     from search.replay import asked_again, compare, read_result
     from search.report import to_json
-    from search.sightings import find_sightings
 
     then = read_result(result)
     archive = _archive(home)
     settings, _ = _settings(archive)
-    with Catalogue(archive) as catalogue:  # an unfit archive is told before the models are loaded
-        snapshot = catalogue.snapshot()
-    embedder = load_embedder(settings.embedder, archive.models)
-    detector = load_detector(settings.detector, archive.models)
+    snapshot = _snapshot(archive)  # an unfit archive is told before the models are loaded
     recalled = functools.partial(recall, archive, snapshot)
-    request = asked_again(then, str(result), photo or (), detector, embedder, recalled)
-    with Engine(archive, embedder.spec, settings.code_memory_mb << 20) as engine:
-        now = to_json(find_sightings(engine, request))
+    with _desk(archive, settings) as desk:
+        request = asked_again(then, str(result), photo or (), *desk.models, recalled)
+        now = to_json(desk.ask_again(request, _purpose(archive, case or request.feedback.case, reason)))
     found = compare(then, now)
     if as_json:
         _print_json({"same": found.is_same, **asdict(found), "result": now})
@@ -481,6 +496,7 @@ def erase(
 
     from indexer.erasure import erase_time, erase_tracklet
     from indexer.times import milliseconds, parse_local
+    from search.audit import Deed, record
     from search.casework import keeping
 
     archive = _archive(home)
@@ -490,6 +506,12 @@ def erase(
         raise InputError("--tracklet names one tracklet; leave the other options out")
     if not yes and not typer.confirm("What is erased cannot be brought back. Erase?", err=True):
         raise InputError("nothing was erased; confirm, or give --yes")
+    purpose = _permitted(archive, "operations")
+    asked = {
+        "districts": [district] if district else [], "cameras": camera or [], "since": since, "until": until,
+        "day": day,
+    }  # fmt: skip
+    record(archive, Deed("erase", purpose.actor, subject=tracklet or "", scope=asked))
     with _shown_progress("erasing") as progress:
         if tracklet is not None:
             done = erase_tracklet(archive, tracklet, progress)
@@ -505,6 +527,8 @@ def erase(
             names = _settings(archive)[1]
             done = erase_time(archive, names.find(district or "").slug, begin, end, camera or (), progress)
     cases = keeping(archive, done.erasure)
+    gone = {"tracklets": done.erasure.tracklets, "vectors": done.erasure.vectors}
+    record(archive, Deed("erase", purpose.actor, subject="done", scope=asked, counts=gone))
     if as_json:
         _print_json({**asdict(done), "proof": done.proof, "cases": cases})
     else:
@@ -544,6 +568,7 @@ def purge(
 
     from indexer.purge import Days, Order, parse_day
     from indexer.retention import purge as purged
+    from search.audit import Deed, record
     from search.casework import holds
 
     archive = _archive(home)
@@ -552,10 +577,14 @@ def purge(
     settings, table = _settings(archive)
     slugs = tuple(table.find(name).slug for name in district or ())
     order = Order(by or getuser(), slugs, parse_day(before) if before else None, clock_is_right)
+    _snapshot(archive)
     asks = before is not None and not dry_run and not yes
     if asks and not typer.confirm("What is removed cannot be brought back. Remove?", err=True):
         raise InputError("nothing was removed; confirm, or give --yes")
-    _snapshot(archive)
+    purpose = _permitted(archive, "operations")
+    if not dry_run:
+        asked = {"districts": list(slugs), "before": before, "by": order.by}
+        record(archive, Deed("erase", purpose.actor, subject="retention", scope=asked))
     with _shown_progress("removing what has expired") as progress:
         done = purged(archive, Days.of(settings, table), order, holds(archive), progress, dry_run=dry_run)
     if as_json:
@@ -594,6 +623,7 @@ def export_evidence(
     check: Annotated[
         Path | None, typer.Option("--check", help="Compare an export with its manifest instead.")
     ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why, for the audit log.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
@@ -605,24 +635,19 @@ def export_evidence(
     if case is None or out is None:
         raise InputError("expected a case and a folder to write: reid export CASE OUT; or --check FOLDER")
     from dataclasses import asdict
-    from datetime import UTC, datetime
 
-    from indexer.times import milliseconds
     from reid.detector import load_detector
-    from search.cases import Cases, check_case_id
-    from search.export.exporting import export_case
     from search.export.folder import check_target
-    from search.export.sheet import sheet_of
+    from search.export.recorded import export_recorded
 
     archive = _archive(home)
     settings, table = _settings(archive)
     snapshot = _snapshot(archive)
     check_target(out)
-    with Cases(archive) as cases:
-        sheet = sheet_of(cases.get(check_case_id(case)), snapshot, table)
-    detector = load_detector(settings.detector, archive.models) if blur and sheet.confirmed else None
+    load = functools.partial(load_detector, settings.detector, archive.models) if blur else None
+    purpose = _purpose(archive, case, reason)
     with _shown_progress("exporting") as progress:
-        done = export_case(sheet, out, milliseconds(datetime.now(UTC)), detector, progress)
+        done = export_recorded(archive, settings, purpose, snapshot, table, out, load, progress)
     if as_json:
         _print_json(asdict(done))
     else:
@@ -1015,14 +1040,48 @@ def cameras_check(
     return 1 if check.unreadable else 0
 
 
+@case_app.command("open")
+@_command
+def case_open(
+    case: CaseId,
+    basis: Annotated[str, typer.Option(help="The legal basis.")] = "",
+    days: Annotated[
+        int | None, typer.Option(min=1, help="It expires after so many days. [default: reid.toml's]")
+    ] = None,
+    district: Annotated[
+        list[str] | None,
+        typer.Option("--district", "-d", help="It reaches; repeats. [default: all that you may see]"),
+    ] = None,
+    age: Annotated[str | None, typer.Option(help="Of the person: child, adult or elder.")] = None,
+    description: Annotated[str, typer.Option(help="Of the person, in words.")] = "",
+    reason: Annotated[str | None, typer.Option(help="Why, for the audit log.")] = None,
+    home: Home = None,
+) -> None:
+    """Open a case, in which photos and decisions are kept, and which searches may demand."""
+    from search.casebook import open_case
+    from search.description import read_description
+
+    archive = _archive(home)
+    settings, table = _settings(archive)
+    said = read_description((), (), [age], (), ()) if age else None
+    slugs = tuple(table.find(name).slug for name in district) if district else None
+    open_case(
+        archive, settings, _purpose(archive, case, reason), basis, days=days, districts=slugs,
+        age=said.age if said else None, description=description,
+    )  # fmt: skip
+    _say(f"case {case} is open; search in it with: reid search PHOTO --case {case}")
+
+
 @case_app.command("list")
 @_command
 def case_list(home: Home = None, as_json: Json = False) -> None:
-    """List the cases."""
+    """List the cases that you may see."""
     from search.case_text import LIST_HEADER, list_row, summary
+    from search.casebook import visible
 
-    with _cases(home) as cases:
-        found = [cases.get(each) for each in cases.ids()]
+    archive = _archive(home)
+    _snapshot(archive)
+    found = visible(archive, _permitted(archive, "search").account)
     if as_json:
         _print_json({"cases": [summary(case) for case in found]})
         return
@@ -1034,9 +1093,10 @@ def case_list(home: Home = None, as_json: Json = False) -> None:
 def case_show(case: CaseId, home: Home = None, as_json: Json = False) -> None:
     """Show the photos of a case and what was decided of which sighting."""
     from search.case_text import SHOW_HEADER, case_json, head_lines, show_rows
+    from search.casebook import permitted
 
-    with _cases(home) as cases:
-        found = cases.get(_case_id(case))
+    archive, settings, purpose = _case_work(home, case)
+    found = permitted(archive, settings, purpose, "search")
     if as_json:
         _print_json(case_json(found))
         return
@@ -1052,11 +1112,26 @@ def case_undo(
     home: Home = None,
 ) -> None:
     """Withdraw what was decided of a sighting."""
-    from indexer.times import milliseconds
+    from search.casebook import undo
 
-    with _cases(home) as cases:
-        verdict = cases.undo(_case_id(case), sighting, milliseconds(datetime.now(UTC)))
+    verdict = undo(*_case_work(home, case), sighting)
     _say(f"sighting {sighting} is no longer {verdict} in case {case}")
+
+
+@case_app.command("approve")
+@_command
+def case_approve(
+    case: CaseId,
+    approval: Annotated[str, typer.Argument(help="Its id, which the refused search told.")],
+    deny: Annotated[bool, typer.Option("--deny", help="Do not allow it.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why, for the audit log.")] = None,
+    home: Home = None,
+) -> None:
+    """Allow, as a second person, a search over most districts and many days, or beyond the daily limit."""
+    from search.casebook import decide
+
+    decided = decide(*_case_work(home, case, reason), approval, not deny)
+    _say(f"{decided.kind} of {decided.asked_by} {'denied' if deny else 'allowed for a day'}")
 
 
 @case_app.command("close")
@@ -1067,42 +1142,277 @@ def case_close(
         bool, typer.Option("--delete", help="Also delete its photos, decisions and copies, for good.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why, for the audit log.")] = None,
     home: Home = None,
 ) -> None:
     """Close a case: it can be read and exported, not searched or changed."""
-    from indexer.times import milliseconds
+    from search.casebook import close
+    from search.casebook import delete as deleted
 
-    archive, case_id = _archive(home), _case_id(case)
+    archive, settings, purpose = _case_work(home, case, reason)
     if not delete:
-        with _cases(home) as cases:
-            cases.close_case(case_id, milliseconds(datetime.now(UTC)))
-        _say(f"case {case_id} closed; open it again with: reid case reopen {case_id}")
+        close(archive, settings, purpose)
+        _say(f"case {case} closed; open it again with: reid case reopen {case}")
         return
     if not yes and not typer.confirm("What is deleted cannot be brought back. Delete?", err=True):
         raise InputError("nothing was deleted; confirm, or give --yes")
-    with _cases(home) as cases:
-        photos, sightings = cases.delete(case_id)
-    _say(f"case {case_id} deleted from {archive.cases}: {photos} photos, {sightings} judged sightings")
+    photos, sightings = deleted(archive, settings, purpose)
+    _say(f"case {case} deleted from {archive.cases}: {photos} photos, {sightings} judged sightings")
 
 
 @case_app.command("reopen")
 @_command
-def case_reopen(case: CaseId, home: Home = None) -> None:
+def case_reopen(
+    case: CaseId,
+    reason: Annotated[str | None, typer.Option(help="Why, for the audit log.")] = None,
+    home: Home = None,
+) -> None:
     """Open a closed case again."""
-    with _cases(home) as cases:
-        cases.close_case(_case_id(case), None)
+    from search.casebook import close
+
+    close(*_case_work(home, case, reason), reopen=True)
     _say(f"case {case} is open")
 
 
-@contextmanager
-def _cases(home: Path | None) -> Iterator[Cases]:
-    """The cases of an archive that is there."""
-    from search.cases import Cases
+@case_app.command("purge")
+@_command
+def case_purge(home: Home = None, as_json: Json = False) -> None:
+    """Delete the cases that were closed, or expired, as long ago as reid.toml says (for cron)."""
+    from search.actors import Actor
+    from search.casebook import delete_due
 
     archive = _archive(home)
+    gone = delete_due(archive, _settings(archive)[0], Actor.of_this_process())
+    if as_json:
+        _print_json({"deleted": list(gone)})
+    else:
+        typer.echo("\n".join(f"case {case} deleted" for case in gone) or "nothing is due")
+
+
+@audit_app.command("verify")
+@_command
+def audit_verify(
+    noted: Annotated[
+        str | None, typer.Option(help="NUMBER:HASH that an earlier verify printed, kept elsewhere.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Find any change, removal, reordering or shortening of the log; exit code 1 when there is one."""
+    from search.audit_proof import verify as verified
+    from search.audit_text import verification_json
+
+    found = verified(_archive(home), noted)
+    if as_json:
+        _print_json(verification_json(found))
+    else:
+        for line in (*found.faults, *found.remarks):
+            typer.echo(line)
+        state = "whole" if found.sound else "NOT whole"
+        typer.echo(
+            f"the log is {state}: {found.head.entries} entries hold. Note elsewhere: {found.head.note}"
+        )
+    return 0 if found.sound else 1
+
+
+@audit_app.command("show")
+@_command
+def audit_show(
+    who: Annotated[str | None, typer.Option(help="Only of this person.")] = None,
+    case: Annotated[str | None, typer.Option(help="Only of this case.")] = None,
+    event: Annotated[str | None, typer.Option(help="Only these: search, view, export ...")] = None,
+    since: Annotated[str | None, typer.Option(help="Not earlier than, e.g. 2025-02-18.")] = None,
+    until: Annotated[str | None, typer.Option(help="Not later than; a date means its end.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Show who did what, when and why."""
+    from indexer.times import milliseconds, parse_local
+    from search.audit import read_log
+    from search.audit_text import HEADER, chosen, entry_json, row
+
+    archive = _archive(home)
+    _permitted(archive, "oversight")
+    bounds = (
+        milliseconds(parse_local(since)) if since else None,
+        milliseconds(parse_local(until, until=True)) if until else None,
+    )
+    entries = list(chosen(read_log(archive), who, case, event, *bounds))
+    if as_json:
+        _print_json({"entries": [entry_json(entry) for entry in entries]})
+    else:
+        _print_table(HEADER, [row(entry) for entry in entries])
+
+
+@audit_app.command("export")
+@_command
+def audit_export(
+    out: Annotated[Path, typer.Argument(help="A new file.")], home: Home = None, as_json: Json = False
+) -> int:
+    """Copy the log as it is to a file for an oversight body, who can prove it whole by the printed note."""
+    from search.audit_proof import copy_log
+
+    archive = _archive(home)
+    found, size = copy_log(archive, out, _permitted(archive, "oversight").actor)
+    if as_json:
+        _print_json({"file": str(out), "bytes": size, "sound": found.sound, "noted": found.head.note})
+    else:
+        typer.echo(f"{found.head.entries} entries in {out}; note: {found.head.note}")
+    return 0 if found.sound else 1
+
+
+@users_app.command("add")
+@_command
+def users_add(
+    name: Annotated[str, typer.Argument(help="Of the account; for the command line the system user's.")],
+    role: Annotated[str, typer.Option(help="analyst, supervisor, operator, auditor or admin.")],
+    district: Annotated[
+        list[str] | None, typer.Option("--district", "-d", help="That it may see; repeats.")
+    ] = None,
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="It may see every district.")] = False,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="For tokens and the command line alone.")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Add an account; asks for its password (or reads a line from stdin)."""
+    password = None if no_password else _read_password()
+    from search.accounts_work import add
+
+    archive = _archive(home)
+    add(archive, _admin(archive), name, role, _reach(archive, district, everywhere), password)
+    _say(f"account {name} added ({role})")
+
+
+@users_app.command("list")
+@_command
+def users_list(home: Home = None, as_json: Json = False) -> None:
+    """List the accounts."""
+    from dataclasses import asdict
+
+    from search.accounts_work import listed
+
+    archive = _archive(home)
+    _admin(archive)
+    found = listed(archive)
+    if as_json:
+        _print_json({"accounts": [asdict(account) for account in found]})
+        return
+    rows = [
+        [each.name, each.role, ", ".join(each.districts or ("every district",)), "disabled" * each.disabled]
+        for each in found
+    ]
+    _print_table(["name", "role", "districts", ""], rows)
+
+
+@users_app.command("disable")
+@_command
+def users_disable(
+    name: Annotated[str, typer.Argument(help="Of the account.")],
+    enable: Annotated[bool, typer.Option("--enable", help="Let it in again.")] = False,
+    home: Home = None,
+) -> None:
+    """Shut an account out at once: its sessions and tokens end."""
+    from search.accounts_work import change
+
+    archive = _archive(home)
+    change(archive, _admin(archive), name, disabled=not enable)
+    _say(f"account {name} {'enabled' if enable else 'disabled'}")
+
+
+@users_app.command("passwd")
+@_command
+def users_passwd(name: Annotated[str, typer.Argument(help="Of the account.")], home: Home = None) -> None:
+    """Set another password; ends the account's sessions and its lock-out."""
+    from search.accounts_work import set_password
+
+    archive = _archive(home)
+    set_password(archive, _admin(archive), name, _read_password())
+    _say(f"password of {name} set")
+
+
+@users_app.command("role")
+@_command
+def users_role(
+    name: Annotated[str, typer.Argument(help="Of the account.")],
+    role: Annotated[str | None, typer.Option(help="Another role. [default: as it is]")] = None,
+    district: Annotated[
+        list[str] | None, typer.Option("--district", "-d", help="Other districts; repeats.")
+    ] = None,
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="Every district.")] = False,
+    home: Home = None,
+) -> None:
+    """Change what an account may do and see."""
+    from search.accounts_work import change
+
+    archive = _archive(home)
+    reach = _reach(archive, district, everywhere) if district or everywhere else False
+    if role is None and reach is False:
+        raise InputError("expected --role, --district or --everywhere")
+    change(archive, _admin(archive), name, role=role, districts=reach)
+    _say(f"account {name} changed")
+
+
+@users_app.command("token")
+@_command
+def users_token(
+    name: Annotated[str, typer.Argument(help="Of the account.")],
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How long it lasts.")] = 90,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take back all tokens of the account.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Make a token for machines (`Authorization: Bearer ...`); it is shown this once."""
+    from search.accounts_work import add_token, revoke_tokens
+
+    archive = _archive(home)
+    actor = _admin(archive)
+    made = {"revoked": revoke_tokens(archive, actor, name)} if revoke else {
+        "token": add_token(archive, actor, name, days)
+    }  # fmt: skip
+    if as_json:
+        _print_json(made)
+    else:
+        typer.echo(made.get("token", f"{made.get('revoked')} tokens revoked"))
+
+
+def _read_password() -> str:
+    """Asked twice at a terminal; else a line of stdin."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _reach(archive: ArchiveFiles, district: list[str] | None, everywhere: bool) -> tuple[str, ...] | None:
+    if everywhere == bool(district):
+        raise InputError("expected --district NAME (repeats), or --everywhere")
+    table = _settings(archive)[1]
+    return tuple(dict.fromkeys(table.find(name).slug for name in district)) if district else None
+
+
+def _permitted(archive: ArchiveFiles, right: Right) -> Purpose:
+    """Who asks, if they may."""
+    from search.policy import check_right
+
+    purpose = _purpose(archive)
+    check_right(purpose.account, right, _settings(archive)[0].require_case)
+    return purpose
+
+
+def _admin(archive: ArchiveFiles) -> Actor:
+    """Who manages accounts: whoever the operating system lets write the archive."""
+    from search.actors import Actor
+
     _snapshot(archive)
-    with Cases(archive) as cases:
-        yield cases
+    return Actor.of_this_process()
+
+
+def _case_work(
+    home: Path | None, case: str, reason: str | None = None
+) -> tuple[ArchiveFiles, Settings, Purpose]:
+    archive = _archive(home)
+    _snapshot(archive)
+    return archive, _settings(archive)[0], _purpose(archive, case, reason)
 
 
 def _case_id(text: str) -> str:
@@ -1188,33 +1498,31 @@ def _search(
     said: Description | None = None,
     only_colours: bool = False,
     clothes_changed: bool = False,
+    reason: str | None = None,
 ) -> SearchResult:
     from indexer.cameras import check_camera_id
-    from indexer.catalogue import Catalogue
     from indexer.clothes import as_set
     from indexer.times import milliseconds, parse_local
     from reid.images import photo_bytes
-    from reid.models import find_model
-    from search.case import CasePhoto
-    from search.casework import begin
-    from search.engine import Engine
+    from search.desk import GivenPhoto, Question
     from search.filters import Filters, default_districts
     from search.last_seen import read_last_seen
-    from search.query import check_choice, query_of
-    from search.request import NOTHING_ASKED, Request
+    from search.query import check_choice
+    from search.request import NOTHING_ASKED
     from search.scope import check_scope
-    from search.sightings import find_sightings
 
     if not photos and said is None and case is None:
         raise InputError(NOTHING_ASKED)
-    with Catalogue(archive) as catalogue:  # an unfit archive is told before the models are loaded
-        snapshot = catalogue.snapshot()
+    snapshot = _snapshot(archive)  # an unfit archive is told before the models are loaded
     known = snapshot.cameras
     holding = {district for district, _ in known}
     colours = [as_set(said.colours(group)) if said else 0 for group in ("upper_colours", "lower_colours")]
     if only_colours and not any(colours):
         raise InputError("--only-colours: expected colours with --upper or --lower, got none")
+    purpose = _purpose(archive, case, reason)
     asked = [table.find(name).slug for name in names] if names else default_districts(table, holding)
+    if not names and purpose.account and purpose.account.districts is not None:
+        asked = purpose.account.districts
     filters = Filters(
         tuple(dict.fromkeys(asked)),
         tuple(dict.fromkeys(check_camera_id(camera) for camera in cameras or ())),
@@ -1228,44 +1536,43 @@ def _search(
     seen = read_last_seen(last_seen, at, known, table, said.age if said else None)
     region = _parse_box(box) if box is not None else None
     check_choice(photos or (), person, region)
-    work = begin(archive, snapshot, case, confirm or (), reject or ())
     if not photos and (person is not None or region is not None):
         raise InputError("--person and --box choose in a photo that is given; the case's photos have theirs")
-    stored = () if photos or (said and not work.has_photos) else work.photos
-    queries: list[Query] = []
-    added: list[CasePhoto] = []
-    if not photos and not stored:
-        spec = find_model(settings.embedder, "embed", archive.models)
-    else:
+    given = tuple(GivenPhoto(str(photo), photo_bytes(photo), person, region) for photo in photos or ())
+    question = Question(
+        filters, given, top or settings.top, exact, seen, route, tuple(confirm or ()), tuple(reject or ()),
+        said, clothes_changed,
+    )  # fmt: skip
+    with _desk(archive, settings) as desk:
+        answer = desk.search(question, purpose)
+    if answer.opened:
+        _say(f"case {case} opened")
+    return answer.result
+
+
+def _desk(archive: ArchiveFiles, settings: Settings) -> Desk:
+    from search.desk import Desk
+
+    def load() -> tuple[Detector, Embedder]:
         from reid.detector import load_detector
         from reid.embedder import load_embedder
 
-        embedder = load_embedder(settings.embedder, archive.models)
-        detector, spec = load_detector(settings.detector, archive.models), embedder.spec
-        queries += [
-            query_of(each.data, each.name, detector, embedder, box=each.person_box) for each in stored
-        ]
-        for photo in photos or ():
-            data, now = photo_bytes(photo), milliseconds(datetime.now(UTC))
-            query = query_of(data, str(photo), detector, embedder, person, region)
-            queries.append(query)
-            added.append(CasePhoto(str(photo.absolute()), data, query.person_box, now))
-    if work.keep(archive, added, milliseconds(datetime.now(UTC))):
-        _say(f"case {case} opened")
-    request = Request(
-        tuple(queries),
-        filters,
-        top or settings.top,
-        exact,
-        seen,
-        route,
-        work.feedback,
-        work.judged,
-        said,
-        clothes_changed,
+        return load_detector(settings.detector, archive.models), load_embedder(
+            settings.embedder, archive.models
+        )
+
+    return Desk(archive, settings, load)
+
+
+def _purpose(archive: ArchiveFiles, case: str | None = None, reason: str | None = None) -> Purpose:
+    from search.actors import Actor
+    from search.desk import find_account
+    from search.policy import Purpose
+
+    actor = Actor.of_this_process()
+    return Purpose(
+        actor, find_account(archive, actor), _case_id(case) if case is not None else None, reason or ""
     )
-    with Engine(archive, spec, settings.code_memory_mb << 20) as engine:
-        return find_sightings(engine, request)
 
 
 def _check_target(html: Path) -> None:

@@ -5,6 +5,7 @@ Owns names, defaults and checks. The order is: environment, file, default.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -38,6 +39,14 @@ from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER
 
 HOME_VARIABLE = "REID_HOME"
 DEFAULT_HOME = "~/reid-archive"
+
+PROFILES: Mapping[str, Mapping[str, float]] = {
+    "plain": {},
+    "police": {
+        "require_case": True, "case_days": 30, "closed_case_days": 30, "wide_days": 3, "daily_searches": 100,
+    },
+}  # fmt: skip
+"""Settings by the name of a profile of `reid init`."""
 
 
 CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
@@ -216,6 +225,32 @@ class Settings(BaseSettings):
     notify: NotifySettings = Field(
         NotifySettings(), description="Who is told of a night; see docs/nightly.md"
     )
+    require_case: bool = Field(
+        False, description="Search only for a reason, inside an open case with a legal basis, by an account"
+    )
+    case_days: int = Field(
+        0, ge=0, le=3650, description="A case expires so many days after it was opened; 0: never by itself"
+    )
+    closed_case_days: int = Field(
+        0, ge=0, le=3650, description="What a closed case keeps is deleted so many days later; 0: by hand"
+    )
+    wide_days: int = Field(
+        0,
+        ge=0,
+        le=3650,
+        description="A second person must approve searches of most districts over more than so many days;"
+        " 0: never",
+    )
+    daily_searches: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Searches a person may make a day; for more a second person must approve; 0: no limit",
+    )
+    photo_key: str = Field(
+        "",
+        description="File outside the archive with the key of case photos; empty: ~/.config/reid/photos.key",
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -292,9 +327,16 @@ def _commented_line(
 ) -> list[str]:
     if isinstance(default, SecretStr):
         default = default.get_secret_value()
-    value = f'"{default}"' if isinstance(default, str) else "[]" if default == () else str(default)
-    line = f"{name} = {chosen[name]}" if chosen and name in chosen else f"# {name} = {value}"
+    value = json.dumps(list(default) if isinstance(default, tuple) else default)
+    line = f"{name} = {json.dumps(chosen[name])}" if chosen and name in chosen else f"# {name} = {value}"
     return [f"# {meaning}", line, ""]
+
+
+def find_profile(name: str) -> Mapping[str, float]:
+    """Settings of a profile of `PROFILES`; raises InputError for another name."""
+    if name not in PROFILES:
+        raise InputError(f"--profile {name!r}: expected one of {', '.join(PROFILES)}")
+    return PROFILES[name]
 
 
 def write_settings(archive: ArchiveFiles, chosen: Mapping[str, float] | None = None) -> bool:

@@ -109,6 +109,7 @@ class StorageError(ArchiveError):
 _STORAGE_HINTS = {
     errno.ENOSPC: "the disk is full; free space, then run the same command again: what was done is kept",
     errno.EDQUOT: "the disk quota is used up; free space, then run the same command again",
+    errno.EFBIG: "the file may not grow any more; raise the limit of its size and run again",
     errno.EROFS: "the file system is read-only; choose another folder (an archive's with --home)",
     errno.EACCES: "no permission; check who owns the folder, or choose another (an archive's with --home)",
     errno.EPERM: "not permitted; check who owns the folder, or choose another (an archive's with --home)",

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from indexer.cameras import check_name
@@ -23,20 +24,27 @@ from reid.closing import Closing
 from reid.durable import sync_folder
 from reid.errors import DamagedError, FormatError, InputError, StorageError, UnknownNameError, storage_errors
 from search.case import (
+    Approval,
     Case,
     CasePhoto,
     CaseSighting,
+    Mandate,
     Step,
+    pack_mandate,
     pack_photo,
     pack_sighting,
+    read_approval,
+    read_mandate,
     read_photo,
     read_sighting,
 )
 from search.judged import Judged, Verdict, contradiction
+from search.sealing import PhotoKey, photo_key
 
-FORMAT_VERSION = 1
-TABLES = ("meta", "cases", "photos", "sightings")
+FORMAT_VERSION = 2
+TABLES = ("meta", "cases", "photos", "sightings", "approvals")
 
+_UNSEALED = 1  # the format in which photos were not sealed
 _WAIT_S, _PAUSE_S = 10.0, 0.02  # for another process that has the cases open
 
 
@@ -58,6 +66,8 @@ class Cases(Closing):
         self._lock = _locked(archive, wait_s)
         try:
             self._file = self._opened()
+            if self._meta("format_version") == _UNSEALED:
+                self._seal_all()
             if self._meta("unfinished"):
                 self._purge()
         except BaseException:
@@ -75,7 +85,7 @@ class Cases(Closing):
             version = tables["meta"].get("format_version")
             if version is None:
                 tables["meta"].put("format_version", FORMAT_VERSION)
-            elif version != FORMAT_VERSION:
+            elif version not in (_UNSEALED, FORMAT_VERSION):
                 raise FormatError(
                     f"{path}: format version {version}, this release reads {FORMAT_VERSION}; use the release"
                     " that wrote it"
@@ -91,31 +101,64 @@ class Cases(Closing):
         with self._file.read() as tables:
             return tuple(key for key, _ in tables["cases"].under(""))
 
-    def get(self, case_id: str) -> Case:
+    def get(self, case_id: str, pictures: bool = False) -> Case:
         """All of a case.
+
+        Args:
+            pictures: open its photos too; else they come without their pictures, and no key is needed.
 
         Raises:
             UnknownNameError: no such case.
             DamagedError: what is kept of it is not what was stored.
+            StorageError: the key of the photos is not there.
         """
         with self._telling_damage(), self._file.read() as tables:
             value = _known(tables["cases"], case_id)
+            key = self._key(tables) if pictures else None
             return Case(
                 case_id, checked_ms(value["opened_ms"]),
                 None if value["closed_ms"] is None else checked_ms(value["closed_ms"]),
                 tuple(sorted(
-                    (read_photo(key, each) for key, each in tables["photos"].under(f"{case_id}/")),
+                    (read_photo(place, each, key) for place, each in tables["photos"].under(f"{case_id}/")),
                     key=lambda photo: photo.added_ms,
                 )),
                 tuple(sorted(
-                    (read_sighting(key, each) for key, each in tables["sightings"].under(f"{case_id}/")),
+                    (read_sighting(place, each) for place, each in tables["sightings"].under(f"{case_id}/")),
                     key=lambda each: (each.judged.record.start_ms, each.judged.record.id),
+                )),
+                read_mandate(value.get("mandate")),
+                tuple(sorted(
+                    (read_approval(each) for _, each in tables["approvals"].under(f"{case_id}/")),
+                    key=lambda approval: approval.asked_ms,
                 )),
             )  # fmt: skip
 
+    def open_case(self, case_id: str, at_ms: int, mandate: Mandate) -> None:
+        """Open a new case.
+
+        Raises:
+            InputError: no id for a case, or there is one of this id.
+        """
+        case_id = check_case_id(case_id)
+        with self._telling_damage(), self._file.write() as tables:
+            if tables["cases"].get(case_id) is not None:
+                raise InputError(f"case {case_id} is there already; choose another id, or use that case")
+            tables["cases"].put(case_id, _case_row(at_ms, mandate))
+
+    def put_approval(self, case_id: str, approval: Approval) -> None:
+        """Keep what a second person is asked, or what they decided.
+
+        Raises:
+            UnknownNameError: no such case.
+            InputError: a case that is closed.
+        """
+        with self._telling_damage(), self._file.write() as tables:
+            refuse_closed(case_id, _known(tables["cases"], case_id)["closed_ms"])
+            tables["approvals"].put(f"{case_id}/{approval.id}", asdict(approval))
+
     def record(
         self, case_id: str, at_ms: int, photos: Sequence[CasePhoto] = (), confirmed: Sequence[Judged] = (),
-        rejected: Sequence[Judged] = (),
+        rejected: Sequence[Judged] = (), mandate: Mandate | None = None, by: str = "",
     ) -> bool:  # fmt: skip
         """Add photos and decisions to a case, in one transaction; a new id opens a case.
 
@@ -124,6 +167,7 @@ class Cases(Closing):
 
         Args:
             at_ms: when, milliseconds since 1970 UTC.
+            mandate: of a case that is new. by: who decided.
 
         Returns:
             Whether the case is new.
@@ -138,18 +182,41 @@ class Cases(Closing):
         with self._telling_damage(), self._file.write() as tables:
             value = tables["cases"].get(case_id)
             if value is None:
-                tables["cases"].put(case_id, {"opened_ms": at_ms, "closed_ms": None})
+                tables["cases"].put(case_id, _case_row(at_ms, mandate or Mandate()))
             else:
                 refuse_closed(case_id, value["closed_ms"])
-            for photo in photos:
-                tables["photos"].put(f"{case_id}/{photo.sha256}", pack_photo(photo))
+            if photos:
+                self._put_photos(tables, case_id, photos)
             for each in confirmed:
-                _decide(tables["sightings"], f"{case_id}/{each.record.id}", each, "confirmed", at_ms)
+                _decide(
+                    tables["sightings"], f"{case_id}/{each.record.id}", each, Step("confirmed", at_ms, by)
+                )
             for each in rejected:
-                _decide(tables["sightings"], f"{case_id}/{each.record.id}", each, "rejected", at_ms)
+                _decide(tables["sightings"], f"{case_id}/{each.record.id}", each, Step("rejected", at_ms, by))
             return value is None
 
-    def undo(self, case_id: str, tracklet: str, at_ms: int) -> Verdict:
+    def _put_photos(self, tables: Mapping[str, Table], case_id: str, photos: Sequence[CasePhoto]) -> None:
+        key = photo_key(self._archive, tables["meta"].get("photo_key"))
+        tables["meta"].put("photo_key", key.id)
+        for photo in photos:
+            place = f"{case_id}/{photo.sha256}"
+            tables["photos"].put(place, pack_photo(photo, place, key))
+
+    def _key(self, tables: Mapping[str, Table]) -> PhotoKey | None:
+        known = tables["meta"].get("photo_key")
+        return None if known is None else photo_key(self._archive, known)
+
+    def _seal_all(self) -> None:
+        """Bring an archive of the format before up to date: seal its photos, leave no other copy of them."""
+        with self._telling_damage(), self._file.write() as tables:
+            for place, value in list(tables["photos"].under("")):
+                x1, y1, x2, y2 = value["person_box"]
+                photo = CasePhoto(value["name"], value["data"], (x1, y1, x2, y2), value["added_ms"])
+                self._put_photos(tables, place.rpartition("/")[0], [photo])
+            tables["meta"].put("format_version", FORMAT_VERSION)
+            tables["meta"].put("unfinished", True)
+
+    def undo(self, case_id: str, tracklet: str, at_ms: int, by: str = "") -> Verdict:
         """Withdraw what was decided of a sighting; its picture goes, that it was decided stays.
 
         Args:
@@ -176,7 +243,7 @@ class Cases(Closing):
             sighting = read_sighting(key, value)
             verdict = sighting.verdict
             assert verdict is not None
-            tables["sightings"].put(key, pack_sighting(sighting, Step(None, at_ms)))
+            tables["sightings"].put(key, pack_sighting(sighting, Step(None, at_ms, by)))
             return verdict
 
     def close_case(self, case_id: str, at_ms: int | None) -> None:
@@ -203,7 +270,7 @@ class Cases(Closing):
             _known(tables["cases"], case_id)
             tables["cases"].delete(case_id)
             gone = []
-            for name in ("photos", "sightings"):
+            for name in ("photos", "sightings", "approvals"):
                 keys = [key for key, _ in tables[name].under(f"{case_id}/")]
                 gone.append(len(keys))
                 for key in keys:
@@ -275,8 +342,12 @@ def refuse_closed(case_id: str, closed_ms: int | None) -> None:
         )
 
 
-def _decide(sightings: Table, key: str, judged: Judged, verdict: Verdict, at_ms: int) -> None:
+def _case_row(at_ms: int, mandate: Mandate) -> dict[str, Any]:
+    return {"opened_ms": at_ms, "closed_ms": None, "mandate": pack_mandate(mandate)}
+
+
+def _decide(sightings: Table, key: str, judged: Judged, step: Step) -> None:
     before = sightings.get(key)
     history = read_sighting(key, before).history if before else ()
-    if not history or history[-1].verdict != verdict:
-        sightings.put(key, pack_sighting(CaseSighting(judged, history), Step(verdict, at_ms)))
+    if not history or history[-1].verdict != step.verdict:
+        sightings.put(key, pack_sighting(CaseSighting(judged, history), step))

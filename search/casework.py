@@ -12,7 +12,7 @@ from indexer.purge import Hold
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import Erasure, Snapshot
 from reid.errors import InputError, UnknownNameError
-from search.case import Case, CasePhoto
+from search.case import Case, CasePhoto, Mandate
 from search.cases import Cases, check_case_id, refuse_closed
 from search.judged import Feedback, Judged, find_judged, still_there
 
@@ -53,12 +53,18 @@ class Work:
             raise InputError(f"case {self.case_id} has no photo; give one with this search")
         return self.case.photos
 
-    def keep(self, archive: ArchiveFiles, photos: Sequence[CasePhoto], at_ms: int) -> bool:
-        """Write photos and decisions into the case, if there is one; tells whether it is new."""
+    def keep(
+        self, archive: ArchiveFiles, photos: Sequence[CasePhoto], at_ms: int, mandate: Mandate, by: str
+    ) -> bool:
+        """Write photos and decisions into the case, if there is one; tells whether it is new.
+
+        Args:
+            mandate: of a case that is new. by: who decided.
+        """
         if self.case_id is None:
             return False
         with Cases(archive) as cases:
-            return cases.record(self.case_id, at_ms, photos, self.confirmed, self.rejected)
+            return cases.record(self.case_id, at_ms, photos, self.confirmed, self.rejected, mandate, by)
 
 
 def begin(
@@ -77,7 +83,7 @@ def begin(
     case = None
     if case_id is not None:
         case_id = check_case_id(case_id)
-        case = _read(archive, case_id)
+        case = _read(archive, case_id, pictures=True)
     if case is not None:
         refuse_closed(case.id, case.closed_ms)
     kept = [each.judged for each in case.sightings] if case else []
@@ -150,9 +156,9 @@ def _holds(case: Case, erasure: Erasure) -> bool:
     return False
 
 
-def _read(archive: ArchiveFiles, case_id: str) -> Case | None:
+def _read(archive: ArchiveFiles, case_id: str, pictures: bool = False) -> Case | None:
     with Cases(archive) as cases:
         try:
-            return cases.get(case_id)
+            return cases.get(case_id, pictures)
         except UnknownNameError:
             return None

@@ -59,7 +59,7 @@ def test_what_was_decided_is_there_again(archive: ArchiveFiles) -> None:
         assert cases.record(CASE, 10, [PHOTO], [yes], [no])
         assert not cases.record(CASE, 20, [PHOTO], [yes])
     with Cases(archive) as cases:
-        case = cases.get(CASE)
+        case = cases.get(CASE, pictures=True)
         assert cases.ids() == (CASE,)
     assert (case.id, case.opened_ms, case.closed_ms, case.photos) == (CASE, 10, None, (PHOTO,))
     [kept] = case.judged("confirmed")
@@ -125,12 +125,12 @@ def test_a_deleted_case_leaves_nothing(archive: ArchiveFiles) -> None:
     with Cases(archive) as cases:
         cases.record(CASE, 10, [PHOTO], [yes], [no])
         cases.record("other", 10, confirmed=[kept])
-        assert PHOTO.data in archive.cases.read_bytes()
+        assert PHOTO.sha256.encode() in archive.cases.read_bytes()
         assert cases.delete(CASE) == (1, 2)
         assert cases.ids() == ("other",)
     left = archive.cases.read_bytes()
     for trace in (
-        PHOTO.data[:20],
+        PHOTO.sha256.encode(),
         yes.vectors.tobytes()[:64],
         no.record.id.encode(),
         yes.thumbnail + b"\xa6",
@@ -153,10 +153,10 @@ def test_a_deletion_that_was_stopped_is_finished_by_the_next(
         patch.setattr(Path, "replace", die)
         with pytest.raises(KeyboardInterrupt):
             cases.delete(CASE)
-    assert PHOTO.data in archive.cases.read_bytes()
+    assert PHOTO.sha256.encode() in archive.cases.read_bytes()
     with Cases(archive) as cases:
         assert cases.ids() == ()
-    assert PHOTO.data not in archive.cases.read_bytes()
+    assert PHOTO.sha256.encode() not in archive.cases.read_bytes()
 
 
 WRITER = """

@@ -290,7 +290,7 @@ def test_a_case_needs_a_photo(home: Path, photo: Path) -> None:
     assert result.exit_code == 2
     assert "the case's photos have theirs" in result.stderr
     with Cases(ArchiveFiles(home)) as cases:
-        assert cases.get("new").photos[0].data == photo.read_bytes()
+        assert cases.get("new", pictures=True).photos[0].data == photo.read_bytes()
     assert "did you mean new" in reid(home, "case", "show", "nwe").stderr
 
 

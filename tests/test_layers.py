@@ -28,6 +28,11 @@ HOMES = {
     "pydantic_settings": ["indexer/settings.py"],
     "faiss": ["indexer/codes/"],
     "jinja2": ["search/pages.py"],
+    "cryptography": ["search/sealing.py"],
+    "argon2": ["search/passwords.py"],
+    "fastapi": ["search/console/"],
+    "starlette": ["search/console/"],
+    "uvicorn": ["search/console/"],
     "typer": ["cli.py"],
     "tensorflow": [],
 }

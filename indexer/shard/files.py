@@ -71,6 +71,16 @@ class ArchiveFiles:
         return self.home / "cases.lock"
 
     @property
+    def accounts(self) -> Path:
+        """Who may use the console, their tokens and sessions."""
+        return self.home / "accounts.lmdb"
+
+    @property
+    def audit(self) -> Path:
+        """What was done and by whom."""
+        return self.home / "audit"
+
+    @property
     def lock(self) -> Path:
         """Held by the one process that writes."""
         return self.home / "writer.lock"
