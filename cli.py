@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from indexer.clips import ClipRequest
     from indexer.districts import Districts
-    from indexer.indexing import IndexReport
+    from indexer.index_report import IndexReport
     from indexer.settings import Settings
     from indexer.shard.files import ArchiveFiles
     from indexer.snapshot import Snapshot
@@ -164,6 +164,10 @@ def index(
         bool,
         typer.Option("--replace", help="Index clips anew whose start, place or settings differ."),
     ] = False,
+    workers: Annotated[
+        str | None,
+        typer.Option(help="How many clips at a time, a number or auto. [default: that of reid.toml]"),
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
@@ -179,7 +183,7 @@ def index(
         parse_start(start) if start is not None else None,
     )
     requests = find_clips(paths, given, districts)
-    report = _index(archive, settings, requests, replace)
+    report = _index(archive, settings, requests, replace, workers)
     if as_json:
         _print_json(report.to_json())
     else:
@@ -1454,24 +1458,27 @@ def _add_cameras(archive: ArchiveFiles, file: Path) -> None:
 
 
 def _index(
-    archive: ArchiveFiles, settings: Settings, requests: list[ClipRequest], replace: bool = False
+    archive: ArchiveFiles,
+    settings: Settings,
+    requests: list[ClipRequest],
+    replace: bool = False,
+    workers: str | None = None,
 ) -> IndexReport:
     from indexer.catalogue import Catalogue
-    from indexer.indexing import index_clips
-    from indexer.pipeline import Pipeline, PipelineOptions
+    from indexer.decisions import RunOptions
+    from indexer.indexing import index_with
+    from indexer.pipeline import PipelineChoice, PipelineOptions
     from indexer.progress import shown_progress
-    from reid.detector import load_detector
-    from reid.embedder import load_embedder
+    from indexer.workers import fitting_workers, local_executor
 
+    count = fitting_workers(workers or settings.workers, len(requests))
     with Catalogue(archive, "create"):  # an unfit archive is told before the models are loaded
         pass
-    pipeline = Pipeline(
-        load_detector(settings.detector, archive.models),
-        load_embedder(settings.embedder, archive.models),
-        PipelineOptions(frames_per_second=settings.frames_per_second),
-    )
-    with shown_progress() as progress:
-        return index_clips(archive, requests, pipeline, progress, replace=replace)
+    looking = PipelineOptions(frames_per_second=settings.frames_per_second)
+    choice = PipelineChoice(settings.detector, settings.embedder, archive.models, looking)
+    options = RunOptions(replace, settings.clip_time_factor, settings.clip_time_floor_s)
+    with local_executor(choice, count, settings.worker_memory_mb) as executor, shown_progress() as progress:
+        return index_with(executor, archive, requests, progress, options=options)
 
 
 def _search(

@@ -28,7 +28,8 @@ from indexer.cameras import read_cameras
 from indexer.catalogue import Catalogue
 from indexer.clips import Given, find_clips
 from indexer.districts import Districts, load_districts
-from indexer.indexing import IndexReport, index_clips
+from indexer.index_report import IndexReport
+from indexer.indexing import index_clips
 from indexer.pipeline import Pipeline, PipelineOptions
 from indexer.progress import shown_progress
 from indexer.rewriting import open_entry

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from indexer.cameras import Camera
 from indexer.expiry import Expired, Retained
 from indexer.keyvalue import KeyValueFile, Table
-from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, Fingerprint, unpack_done
+from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, Fingerprint, unpack_done, unpack_unfinished
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import Erasure, Sealed, SegmentEntry, Snapshot, pack_tallies, read_snapshot
 from reid.closing import Closing
@@ -286,6 +286,13 @@ class Catalogue(Closing):
                 before = tables["failures"].get(key)
                 if before is None or not before["tries"]:
                     tables["failures"].put(key, clip.pack())
+
+    def unfinished(self, path: Path) -> ClipFailed | ClipWaiting | None:
+        """The ledger's row of a failed or waiting clip, or None."""
+        with self._file.read() as tables:
+            value = tables["failures"].get(_path_key(path))
+        with self._telling_damage():
+            return None if value is None else unpack_unfinished(value)
 
     def drop_failure(self, path: str) -> None:
         """Forget a failed or waiting clip: its file is no longer there."""

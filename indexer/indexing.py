@@ -1,128 +1,36 @@
 """Indexes clips into an archive: skips what is done, seals what is found, records what failed.
 
-Owns the order of events that makes a run safe to kill: a clip's segments are sealed first, then one
-transaction makes them part of the archive and marks the clip done. Knows no queries.
+Owns the order of events that makes a run safe to kill: work is done by an executor and staged; here alone a
+clip's segments are put in their place, and then one transaction makes them part of the archive and marks the
+clip done. What to do with a clip is decided in the order of the requests, so that the archive is the same
+however many clips are under way at once. Knows no queries.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
+import shutil
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from indexer.cameras import Camera
 from indexer.catalogue import Catalogue, writer_lock
-from indexer.clips import ClipRequest, StartSource
-from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, Fingerprint, clip_sha256
-from indexer.pipeline import ClipContent, Pipeline
-from indexer.rewriting import open_entry, remove_folders, remove_leftovers, rewrite
+from indexer.clips import ClipRequest
+from indexer.decisions import Decisions, Plan, RunOptions
+from indexer.executors import Executor, Failure, InProcess
+from indexer.index_report import IndexReport, Progress
+from indexer.ledger import ClipDone, ClipFailed, Fingerprint
+from indexer.pipeline import Pipeline
+from indexer.replacing import record_clip
+from indexer.rewriting import remove_leftovers
 from indexer.shard.files import ArchiveFiles
-from indexer.shard.records import Record, Stored, Tracklet
-from indexer.shard.writer import SegmentOrigin, seal_segment
-from indexer.snapshot import Erasure, Sealed, Snapshot
-from indexer.times import from_milliseconds, local_day, milliseconds, to_local_iso
-from indexer.video import clip_start, open_clip
-from reid.camera_means import tally
-from reid.errors import DamagedError, FootageError, FormatError
-from reid.images import encode_jpeg
-
-_CLOCK_TOLERANCE = timedelta(minutes=10)
-
-
-@dataclass(frozen=True)
-class IndexReport:
-    """What a run did.
-
-    Attributes:
-        done: clips indexed now.
-        skipped: (path, why) of clips that were indexed before.
-        failed: clips that could not be indexed.
-        warnings: what was odd, for people.
-        seconds_taken: wall-clock seconds of the run.
-    """
-
-    done: tuple[ClipDone, ...]
-    skipped: tuple[tuple[str, str], ...]
-    failed: tuple[ClipFailed, ...]
-    warnings: tuple[str, ...]
-    seconds_taken: float
-
-    @property
-    def footage_s(self) -> float:
-        """Seconds of footage indexed now."""
-        return sum(clip.footage_s for clip in self.done)
-
-    @property
-    def tracklets(self) -> int:
-        """Tracklets added now."""
-        return sum(clip.tracklets for clip in self.done)
-
-    def lines(self) -> list[str]:
-        """The report for people: what was odd, what failed, and a closing line of figures."""
-        return [
-            *(f"warning: {warning}" for warning in self.warnings),
-            *(f"failed ({clip.reason}): {clip.message}" for clip in self.failed),
-            f"{len(self.done)} clips indexed, {len(self.skipped)} done before, {len(self.failed)} failed; "
-            f"{self.tracklets} tracklets; {self.footage_s:.0f} s of footage in {self.seconds_taken:.0f} s",
-        ]
-
-    def to_json(self) -> dict[str, Any]:
-        """The report for machines; see docs/contracts.md."""
-        return {
-            "done": [clip.to_json() for clip in self.done],
-            "skipped": [{"clip": path, "reason": reason} for path, reason in self.skipped],
-            "failed": [
-                {"clip": clip.path, "reason": clip.reason, "message": clip.message} for clip in self.failed
-            ],
-            "warnings": list(self.warnings),
-            "tracklets": self.tracklets,
-            "footage_s": round(self.footage_s, 3),
-            "seconds_taken": round(self.seconds_taken, 3),
-        }
-
-
-class Progress:
-    """What a run tells while it goes; override to show it."""
-
-    def clip_started(self, path: Path, number: int, total: int) -> None:
-        """Clip `number` of `total` is next."""
-
-    def clip_advanced(self, seconds: float) -> None:
-        """So many seconds of the current clip are done."""
-
-
-@dataclass
-class _Run:
-    """The state of one run.
-
-    `snapshot` is of its beginning, or of the last time segments were replaced; `sound` says of segments, by
-    seal, whether they could be read; `waiting` is what is new to the archive; of the time of
-    `expired` nothing is kept.
-    """
-
-    archive: ArchiveFiles
-    catalogue: Catalogue
-    pipeline: Pipeline
-    snapshot: Snapshot
-    cameras: dict[tuple[str, str], Camera]
-    now: Callable[[], datetime]
-    replace: bool
-    sound: dict[str, bool] = field(default_factory=dict)
-    waiting: dict[Path, ClipWaiting] = field(default_factory=dict)
-    expired: set[Path] = field(default_factory=set)
-    done: list[ClipDone] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    failed: list[ClipFailed] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+from indexer.shard.writer import place_segment
+from indexer.survey import Outliner, Surveyed, is_gone, survey
+from indexer.times import to_local_iso
+from indexer.work import Examine, Examined, Job, Look, Looked
+from reid.errors import FootageError, ReidError
 
 
 def index_clips(
@@ -134,316 +42,294 @@ def index_clips(
     *,
     replace: bool = False,
 ) -> IndexReport:
+    """`index_with` in this process, one clip after the other."""
+    options = RunOptions(replace=replace)
+    return index_with(InProcess(pipeline), archive, requests, progress, now, options=options)
+
+
+def index_with(
+    executor: Executor,
+    archive: ArchiveFiles,
+    requests: Sequence[ClipRequest],
+    progress: Progress | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    *,
+    options: RunOptions | None = None,
+    stop_when: Callable[[], bool] = lambda: False,
+) -> IndexReport:
     """Index every clip that is not yet in the archive; a failing clip never stops the others.
 
     Args:
+        executor: does the work; its embedder must be the archive's. After an error close it: work may be
+            under way. At the end there is none, and it can be used again.
         archive: created if need be.
-        requests: which clips.
-        pipeline: its embedder must be the archive's.
+        requests: which clips, each path once, in the order in which they are begun.
         progress: is told how far it is.
         now: the clock, aware UTC; a clip that starts later is refused.
-        replace: index clips anew whose start, place or settings differ from what the archive holds.
+        stop_when: asked before each clip is begun; once it says so, those under way are finished and the
+            rest stays as not yet indexed.
 
     Raises:
         ModelMismatchError: the archive belongs to another embedder.
         StorageError: another writer, or the disk refuses; what was done is kept.
+        ArchiveError: workers cannot be started.
     """
     begun = time.monotonic()
-    shown = progress or Progress()
     with Catalogue(archive, "create") as catalogue, writer_lock(archive):
-        catalogue.check_embedder(pipeline.embedder.spec.sha256, pipeline.embedder.spec.name)
-        snapshot = catalogue.snapshot()
-        remove_leftovers(archive, snapshot)
-        unfinished = [*(each.path for each in snapshot.failures), *(each.path for each in snapshot.waiting)]
-        for path in unfinished:
-            if not os.path.lexists(path):
-                catalogue.drop_failure(path)
-        run = _Run(archive, catalogue, pipeline, snapshot, dict(snapshot.cameras), now, replace)
-        _announce(run, requests)
-        for number, request in enumerate(requests, start=1):
-            shown.clip_started(request.path, number, len(requests))
-            try:
-                _index_one(run, request, shown)
-            except FootageError as error:
-                _record_failure(run, request, error)
-    return IndexReport(
-        tuple(run.done), tuple(run.skipped), tuple(run.failed), tuple(run.warnings), time.monotonic() - begun
-    )
+        embedder = executor.kit.embedder
+        catalogue.check_embedder(embedder.sha256, embedder.name)
+        decisions = Decisions(archive, catalogue, executor.kit, options or RunOptions(), now)
+        remove_leftovers(archive, decisions.snapshot)
+        for path in filter(is_gone, [each.path for each in decisions.snapshot.unfinished]):
+            catalogue.drop_failure(path)
+        run = _Run(executor, archive, catalogue, decisions, requests, progress or Progress(), now, stop_when)
+        run.index()
+        shutil.rmtree(archive.staging, ignore_errors=True)  # of work that was given up
+    return run.report(time.monotonic() - begun)
 
 
-def _announce(run: _Run, requests: Sequence[ClipRequest]) -> None:
-    """Record what this run is about to index, so that searches tell it as not yet indexed until it is."""
-    for request in requests:
+@dataclass
+class _Clip:
+    """A request on its way; what is None is not known yet."""
+
+    number: int
+    request: ClipRequest
+    fingerprint: Fingerprint
+    sha256: str | None
+    examined: Examined | Failure | None = None
+    plan: Plan | None = None
+
+
+@dataclass
+class _Run:
+    """The state of one run.
+
+    A clip goes from `undecided`, in the order of the requests, by `ready` to `under_way`; another of the same
+    bytes is meanwhile among `following`, by sha256. Those that take the place of something do so in the order
+    of `replacing`: `held` are done, and wait for that. Results are by the number of the request.
+    """
+
+    executor: Executor
+    archive: ArchiveFiles
+    catalogue: Catalogue
+    decisions: Decisions
+    requests: Sequence[ClipRequest]
+    progress: Progress
+    now: Callable[[], datetime]
+    stop_when: Callable[[], bool]
+    begun: int = 0
+    ended: int = 0
+    stopping: bool = False
+    undecided: deque[_Clip] = field(default_factory=deque)
+    ready: deque[_Clip] = field(default_factory=deque)
+    under_way: dict[int, tuple[_Clip, Job]] = field(default_factory=dict)
+    following: dict[str, list[_Clip]] = field(default_factory=dict)
+    replacing: deque[int] = field(default_factory=deque)
+    held: dict[int, tuple[_Clip, Looked | Failure]] = field(default_factory=dict)
+    done: dict[int, ClipDone] = field(default_factory=dict)
+    skipped: dict[int, tuple[str, str]] = field(default_factory=dict)
+    failed: dict[int, ClipFailed] = field(default_factory=dict)
+    warnings: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        self.outliner = Outliner(self.decisions.snapshot, self.decisions.cameras, self.now)
+        self.limit_s = self.decisions.options.examine_limit_s
+        self.surveyed = Surveyed()
+
+    def report(self, seconds_taken: float) -> IndexReport:
+        """What it did."""
+        return IndexReport(
+            tuple(self.done[each] for each in sorted(self.done)),
+            tuple(self.skipped[each] for each in sorted(self.skipped)),
+            tuple(self.failed[each] for each in sorted(self.failed)),
+            tuple(line for each in sorted(self.warnings) for line in self.warnings[each]),
+            seconds_taken, len(self.requests) - self.ended,
+        )  # fmt: skip
+
+    def index(self) -> None:
+        """Do everything, or until it is told to stop."""
+        self.surveyed = survey(
+            self.executor, self.catalogue, self.requests, self.outliner, self.limit_s, self._stops
+        )
+        while True:
+            while len(self.under_way) < self.executor.slots and self._hand_out():
+                pass
+            if not self.under_way:
+                return
+            outcome = self.executor.wait(self._advanced)
+            clip, job = self.under_way.pop(outcome.ticket)
+            if outcome.failure is not None and outcome.failure.stops:
+                raise outcome.failure.error()
+            if isinstance(job, Look):
+                self._land(clip, outcome.failure or outcome.value)
+            else:
+                clip.examined = outcome.failure or outcome.value
+                while self.undecided and self.undecided[0].examined is not None:
+                    self._decide(self.undecided.popleft())
+
+    def _stops(self) -> bool:
+        self.stopping = self.stopping or self.stop_when()
+        return self.stopping
+
+    def _advanced(self, ticket: int, seconds: float) -> None:
+        self.progress.clip_advanced(self.under_way[ticket][0].request.path, seconds)
+
+    def _hand_out(self) -> bool:
+        """Submit one more job, or begin with one more clip; False when there is none."""
+        if self._stops():
+            return False
+        if self.ready:
+            clip = self.ready.popleft()
+            assert clip.plan is not None
+            self._submit(clip, clip.plan.look, clip.plan.limit_s)
+            return True
+        if len(self.undecided) >= 2 * self.executor.slots or self.begun == len(self.requests):
+            return False
+        self.begun += 1
+        self._begin(self.begun - 1, self.requests[self.begun - 1])
+        return True
+
+    def _submit(self, clip: _Clip, job: Job, limit_s: float) -> None:
+        self.under_way[clip.number] = (clip, job)
+        self.executor.submit(clip.number, job, limit_s)
+
+    def _begin(self, number: int, request: ClipRequest) -> None:
+        self.progress.clip_started(request.path, number + 1, len(self.requests))
+        if request.path in self.surveyed.expired:
+            self.skipped[number] = (str(request.path), "of a time that has expired in its district")
+            self._end(request.path)
+            return
         try:
             fingerprint = Fingerprint.of(request.path)
-        except FootageError:
-            continue
-        sha256 = run.catalogue.known_sha256(request.path, fingerprint)
-        if sha256 is None or run.catalogue.clip(sha256) is None:
-            outline = _outlined(run, request)
-            if _has_expired(run, outline):
-                run.expired.add(request.path)
-            else:
-                run.waiting[request.path] = outline
-    run.catalogue.record_waiting(run.waiting.values())
+        except FootageError as error:
+            self._fail(number, request, error)
+            return
+        clip = _Clip(number, request, fingerprint, self.catalogue.known_sha256(request.path, fingerprint))
+        if request.path in self.surveyed.hopeless:
+            self._fail(number, request, self.surveyed.hopeless[request.path].error())
+        elif not self._skip(clip):
+            self.undecided.append(clip)
+            job = Examine(request.path, hashed=clip.sha256 is None)
+            self._submit(clip, job, self.limit_s(fingerprint.size))
 
+    def _decide(self, clip: _Clip) -> None:
+        """Skip a clip that was examined, fail it, or make it ready; in the order of the requests."""
+        if isinstance(clip.examined, Failure):
+            self._fail(clip.number, clip.request, clip.examined.error())
+            return
+        assert clip.examined is not None
+        clip.sha256 = clip.sha256 or clip.examined.sha256
+        assert clip.sha256 is not None
+        if clip.sha256 in self.following:
+            self.following[clip.sha256].append(clip)
+            return
+        try:
+            if self._skip(clip):
+                return
+            clip.plan = self.decisions.plan(clip.request, clip.fingerprint, clip.sha256, clip.examined)
+        except FootageError as error:
+            self._fail(clip.number, clip.request, error)
+            return
+        self.warnings[clip.number] += clip.plan.warnings
+        self.following[clip.sha256] = []
+        if clip.plan.replaces:
+            self.replacing.append(clip.number)
+        self.ready.append(clip)
 
-def _has_expired(run: _Run, clip: ClipWaiting) -> bool:
-    """Does all of a clip lie in a time that has expired? It is not looked at again."""
-    if not clip.is_measured or clip.end_ms is None:
-        return False
-    return clip.end_ms <= run.snapshot.expired_until((clip.district or "", clip.camera or ""))
+    def _land(self, clip: _Clip, result: Looked | Failure) -> None:
+        """Take what came of a clip; what takes the place of something waits for its turn."""
+        if clip.number not in self.replacing:
+            self._settle(clip, result)
+            return
+        self.held[clip.number] = (clip, result)
+        while self.replacing and self.replacing[0] in self.held:
+            self._settle(*self.held.pop(self.replacing.popleft()))
 
+    def _settle(self, clip: _Clip, result: Looked | Failure) -> None:
+        if isinstance(result, Failure):
+            self._fail(clip.number, clip.request, result.error())
+        else:
+            self._commit(clip, result)
+        for other in self.following.pop(clip.sha256 or ""):
+            self._decide(other)
 
-def _outlined(run: _Run, request: ClipRequest) -> ClipWaiting:
-    """What a clip covers by its name and its header; unknown where they do not say, or cannot be right."""
-    container_start, duration_s = None, None
-    with suppress(FootageError), open_clip(request.path) as clip:
-        container_start, duration_s = clip.container_start, clip.duration_s
-    start = _known_start(run, request, container_start)
-    if start is not None and start > run.now() + _CLOCK_TOLERANCE:
-        start = None
-    start_ms = None if start is None else milliseconds(start)
-    end_ms = None if start_ms is None or duration_s is None else start_ms + round(duration_s * 1000)
-    return ClipWaiting(str(request.path), request.district, request.camera, start_ms, end_ms)
+    def _commit(self, clip: _Clip, looked: Looked) -> None:
+        assert clip.plan is not None
+        path, look, kit = clip.request.path, clip.plan.look, self.executor.kit
+        for folder, sealed in looked.staged:
+            place_segment(self.archive, folder, sealed.manifest)
+        all_sealed = [sealed for _, sealed in looked.staged]
+        row = ClipDone(
+            sha256=look.sha256, path=str(path), district=look.camera.district, camera=look.camera.id,
+            start_ms=looked.start_ms, end_ms=looked.end_ms, spans=looked.spans,
+            start_source=clip.plan.source, detector=kit.detector.sha256, embedder=kit.embedder.sha256,
+            frames_per_second=kit.options.frames_per_second,
+            frames_read=looked.frames_read, frames_sampled=looked.frames_sampled,
+            frames_corrupt=looked.frames_corrupt,
+            tracklets=sum(each.manifest.tracklets for each in all_sealed),
+            vectors=sum(each.manifest.vectors for each in all_sealed),
+            warnings=looked.warnings, seconds_taken=looked.seconds_taken,
+            clock_offset_s=look.camera.clock_offset_s,
+        )  # fmt: skip
+        if record_clip(self.archive, self.catalogue, row, clip.fingerprint, look.camera, all_sealed):
+            self.decisions.refresh()
+        self.done[clip.number] = row
+        self.warnings[clip.number] += _oddities(path, look, clip.plan, looked)
+        self._end(path)
 
-
-def _index_one(run: _Run, request: ClipRequest, progress: Progress) -> None:
-    begun = time.monotonic()
-    if request.path in run.expired:
-        run.skipped.append((str(request.path), "of a time that has expired in its district"))
-        return
-    fingerprint = Fingerprint.of(request.path)
-    sha256 = run.catalogue.known_sha256(request.path, fingerprint) or clip_sha256(request.path)
-    before = run.catalogue.clip(sha256)
-    is_wanted = before is None or (run.replace and _differences(run, request, before))
-    if before is not None and not is_wanted and _is_sound(run, before):
-        _skip(run, request, before, fingerprint)
-        return
-    district, camera_id = request.origin()
-    shown_start, source = _start_of(request)
-    camera = _camera(run, district, camera_id)
-    start = camera.true_time(shown_start)
-    if start > run.now() + _CLOCK_TOLERANCE:
-        raise FootageError(
-            "future_start",
-            f"{request.path}: starts at {to_local_iso(start)}, which is in the future;"
-            " check the camera's clock, this machine's clock and --start",
+    def _skip(self, clip: _Clip) -> bool:
+        """Leave a clip that is in the archive; False when it is to be indexed."""
+        request = clip.request
+        before = self.decisions.kept(request, clip.sha256) if clip.sha256 else None
+        if before is None:
+            return False
+        differences = list(self.decisions.differences(request, before))
+        if differences:
+            self.warnings[clip.number].append(
+                f"{request.path}: in the archive {' and '.join(differences)}; left as it is,"
+                " index it with --replace to change that"
+            )
+        self.catalogue.record_seen(request.path, clip.fingerprint, before.sha256)
+        self.skipped[clip.number] = (
+            str(request.path),
+            f"indexed before as {before.district}/{before.camera}",
         )
-    content = run.pipeline.run(request.path, progress.clip_advanced)
-    if Fingerprint.of(request.path) != fingerprint:
-        raise FootageError("still_written", f"{request.path}: still being written; index it when it is whole")
-    sealed, erased = _seal(run, request.path, sha256, camera, start, content)
-    end = start + timedelta(seconds=content.report.last_time_s)
-    clip = ClipDone(
-        sha256=sha256, path=str(request.path), district=district, camera=camera_id,
-        start_ms=milliseconds(start), end_ms=milliseconds(end), spans=_true_spans(start, content),
-        start_source=source,
-        detector=run.pipeline.detector.spec.sha256, embedder=run.pipeline.embedder.spec.sha256,
-        frames_per_second=run.pipeline.options.frames_per_second,
-        frames_read=content.report.frames_decoded, frames_sampled=content.sampled,
-        frames_corrupt=content.report.frames_corrupt,
-        tracklets=sum(each.manifest.tracklets for each in sealed),
-        vectors=sum(each.manifest.vectors for each in sealed),
-        warnings=tuple(content.report.warnings), seconds_taken=time.monotonic() - begun,
-        clock_offset_s=camera.clock_offset_s,
-    )  # fmt: skip
-    _record(run, clip, fingerprint, camera, sealed)
-    run.done.append(clip)
-    if erased:
-        run.warnings.append(
-            f"{request.path}: {erased} tracklets lie in a time that was erased (reid erase); left out"
+        self._end(request.path)
+        return True
+
+    def _fail(self, number: int, request: ClipRequest, error: ReidError) -> None:
+        assert isinstance(error, FootageError)
+        gone = error.reason == "missing"
+        if gone and self.catalogue.done_under(request.path):
+            self.skipped[number] = (str(request.path), "indexed before; the file is gone")
+        else:
+            outline = self.catalogue.unfinished(request.path) or self.outliner.outline(request, None)
+            failed = ClipFailed(
+                outline.path, outline.district, outline.camera, outline.start_ms, error.reason, str(error),
+                end_ms=outline.end_ms,
+            )  # fmt: skip
+            if not gone:
+                self.catalogue.record_failure(failed)
+            elif is_gone(failed.path):  # what is not there is no footage that failed
+                self.catalogue.drop_failure(failed.path)
+            self.failed[number] = failed
+        self._end(request.path)
+
+    def _end(self, path: Path) -> None:
+        self.ended += 1
+        self.progress.clip_ended(path, self.ended, len(self.requests))
+
+
+def _oddities(path: Path, look: Look, plan: Plan, looked: Looked) -> list[str]:
+    """What is odd about a clip that was indexed, for people."""
+    found = []
+    if looked.erased:
+        found.append(
+            f"{path}: {looked.erased} tracklets lie in a time that was erased (reid erase); left out"
         )
-    if source == "container":
-        run.warnings.append(
-            f"{request.path}: start {to_local_iso(start)} taken from the file's metadata, which may be the"
+    if plan.source == "container":
+        found.append(
+            f"{path}: start {to_local_iso(look.start)} taken from the file's metadata, which may be the"
             " time of its export; give --start if it is wrong"
         )
-    run.warnings += [f"{request.path}: {warning}" for warning in clip.warnings]
-
-
-def _true_spans(start: datetime, content: ClipContent) -> tuple[tuple[int, int], ...]:
-    zero = milliseconds(start)
-    return tuple((zero + round(begin * 1000), zero + round(end * 1000)) for begin, end in content.spans)
-
-
-def _skip(run: _Run, request: ClipRequest, before: ClipDone, fingerprint: Fingerprint) -> None:
-    run.skipped.append((str(request.path), f"indexed before as {before.district}/{before.camera}"))
-    differences = _differences(run, request, before)
-    if differences:
-        run.warnings.append(
-            f"{request.path}: in the archive {' and '.join(differences)}; left as it is,"
-            " index it with --replace to change that"
-        )
-    run.catalogue.record_seen(request.path, fingerprint, before.sha256)
-
-
-def _differences(run: _Run, request: ClipRequest, before: ClipDone) -> list[str]:
-    """In what the archive's state of a clip is not what a new indexing would give."""
-    found = []
-    place = (request.district or before.district, request.camera or before.camera)
-    if place != (before.district, before.camera):
-        found.append(f"as {before.district}/{before.camera}, not {place[0]}/{place[1]}")
-    shown = _shown_start(request)
-    # On the camera's own clock: its offset may be known better today, and every search corrects by that.
-    if shown is not None and abs(milliseconds(shown) - before.shown_ms) > 1:
-        was = to_local_iso(from_milliseconds(before.shown_ms))
-        found.append(f"with start {was} on the camera's clock, not {to_local_iso(shown)}")
-    settings = (run.pipeline.detector.spec.sha256, run.pipeline.options.frames_per_second)
-    if settings != (before.detector, before.frames_per_second):
-        found.append("with another detector or frame rate")
-    return found
-
-
-def _is_sound(run: _Run, before: ClipDone) -> bool:
-    """Can the segments of an indexed clip still be read? If not, indexing it again mends the archive."""
-    for entry in run.snapshot.segments_of.get(before.sha256, ()):
-        if entry.seal not in run.sound:  # a merged day holds many clips
-            try:
-                open_entry(run.archive, entry).verify(deep=False)
-                run.sound[entry.seal] = True
-            except (DamagedError, FormatError):
-                run.sound[entry.seal] = False
-        if not run.sound[entry.seal]:
-            return False
-    return True
-
-
-def _record(
-    run: _Run, clip: ClipDone, fingerprint: Fingerprint, camera: Camera, sealed: Sequence[Sealed]
-) -> None:
-    """Make a clip's segments part of the archive, in the place of what the archive held of it before."""
-    old = set(run.catalogue.superseded(clip))
-    holding = (
-        [each for each in run.catalogue.snapshot().segments if old.intersection(each.clips)] if old else []
-    )
-    gone, lost, rest = [], [], []
-    for entry in holding:
-        try:
-            kept = None
-            if not old.issuperset(entry.clips):
-                how = "without " + " ".join(sorted(old))
-                kept = rewrite(run.archive, [entry], how, lambda one: one.clip not in old)
-            rest += [kept] if kept else []
-            gone.append(entry)
-        except (DamagedError, FormatError):
-            lost.append(entry.segment)  # the other clips in it have to be indexed again too
-    taken = [*sealed, *rest]
-    run.catalogue.record_done(
-        clip, fingerprint, camera, taken, [entry.segment for entry in gone], (lost, old)
-    )
-    names = {each.manifest.segment for each in taken}
-    remove_folders(run.archive, [entry for entry in gone if entry.segment not in names])
-    if holding:
-        run.snapshot = run.catalogue.snapshot()
-
-
-def _known_start(run: _Run, request: ClipRequest, container_start: datetime | None = None) -> datetime | None:
-    """The true start as far as it is known without decoding the clip."""
-    shown = _shown_start(request, container_start)
-    camera = run.cameras.get((request.district or "", request.camera or ""))
-    return shown if shown is None or camera is None else camera.true_time(shown)
-
-
-def _shown_start(request: ClipRequest, container_start: datetime | None = None) -> datetime | None:
-    """The start on the camera's clock as far as it is known without decoding the clip."""
-    named = clip_start(request.path, container_start)
-    return request.start or (named[0] if named else None)
-
-
-def _start_of(request: ClipRequest) -> tuple[datetime, StartSource]:
-    if request.start is not None:
-        return request.start, "given"
-    with open_clip(request.path) as clip:
-        found = clip_start(request.path, clip.container_start)
-    if found is None:
-        raise FootageError(
-            "no_start",
-            f"{request.path}: no start time in the file's name or metadata; give --start, or name clips"
-            " like 20251103T153000.mp4",
-        )
-    return found
-
-
-def _camera(run: _Run, district: str, camera_id: str) -> Camera:
-    key = (district, camera_id)
-    if key not in run.cameras:
-        run.cameras[key] = Camera.unregistered(camera_id, district)
-        run.warnings.append(
-            f"camera {camera_id} in {district} is not registered: no position, clock taken as right;"
-            " register it with: reid cameras add CAMERAS.csv"
-        )
-    return run.cameras[key]
-
-
-def _seal(
-    run: _Run, path: Path, sha256: str, camera: Camera, start: datetime, content: ClipContent
-) -> tuple[list[Sealed], int]:
-    """The clip's segments, one a day, and how many tracklets lie in a time that was erased."""
-    erasures = [each for each in run.snapshot.erasures if each.district == camera.district]
-    by_day: dict[str, list[Tracklet]] = defaultdict(list)
-    erased = 0
-    for number, person in enumerate(content.people):
-        tracklet = _tracklet(path, sha256, camera, start, content, number)
-        record = tracklet.record
-        if any(_is_erased(each, record, camera) for each in erasures):
-            erased += 1
-            continue
-        by_day[local_day(start + timedelta(seconds=person.start_s)).isoformat()].append(tracklet)
-    sealed = []
-    for day, tracklets in sorted(by_day.items()):
-        origin = SegmentOrigin(
-            district=camera.district,
-            day=day,
-            embedder=run.pipeline.embedder.spec.sha256,
-            detectors=(run.pipeline.detector.spec.sha256,),
-            dimension=run.pipeline.embedder.spec.dimension,
-            made_of=(
-                camera.id, sha256, str(milliseconds(start)), str(run.pipeline.options.frames_per_second),
-                f"{erased} erased",
-            ),
-        )  # fmt: skip
-        stored = sorted(map(Stored.of, tracklets), key=lambda one: (one.start_ms, one.id))
-        people = {camera.id: tally([one.vectors.astype(np.float32) for one in stored])}
-        sealed.append(Sealed(seal_segment(run.archive, origin, stored), people))
-    return sealed, erased
-
-
-def _is_erased(erasure: Erasure, record: Record, camera: Camera) -> bool:
-    """By the time that the camera was thought to show when that was erased."""
-    moved = erasure.moved_ms(camera.id, camera.clock_offset_s)
-    return erasure.covers(record.camera, record.id, record.start_ms - moved, record.end_ms - moved)
-
-
-def _tracklet(
-    path: Path, sha256: str, camera: Camera, start: datetime, content: ClipContent, number: int
-) -> Tracklet:
-    zero, person = milliseconds(start), content.people[number]
-    left, top, right, bottom = (round(float(edge), 1) for edge in person.best.box)
-    record = Record(
-        id=hashlib.sha256(f"{sha256}/{camera.district}/{camera.id}/{number}".encode()).hexdigest()[:16],
-        clip=sha256, path=str(path), camera=camera.id,
-        start_ms=zero + round(person.start_s * 1000), end_ms=zero + round(person.end_s * 1000),
-        best_ms=zero + round(person.best.time_s * 1000), best_offset_s=round(person.best.time_s, 3),
-        box=(left, top, right, bottom), frame=(content.width, content.height),
-        quality=person.best.quality, detections=person.detections,
-    )  # fmt: skip
-    seen = content.looks[number]
-    return Tracklet(record, person.vectors, encode_jpeg(person.crop), seen.upper, seen.lower, seen.attributes)
-
-
-def _record_failure(run: _Run, request: ClipRequest, error: FootageError) -> None:
-    gone = error.reason == "missing"
-    if gone and run.catalogue.done_under(request.path):
-        run.skipped.append((str(request.path), "indexed before; the file is gone"))
-        return
-    outline = run.waiting.get(request.path) or _outlined(run, request)
-    failed = ClipFailed(
-        outline.path, outline.district, outline.camera, outline.start_ms, error.reason, str(error),
-        end_ms=outline.end_ms,
-    )  # fmt: skip
-    if gone:  # what is not there is no footage that failed
-        run.catalogue.drop_failure(failed.path)
-    else:
-        run.catalogue.record_failure(failed)
-    run.failed.append(failed)
+    return [*found, *(f"{path}: {warning}" for warning in looked.warnings)]

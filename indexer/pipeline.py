@@ -19,10 +19,13 @@ from indexer.tracklets import Sample, TrackCollector, TrackletOptions, TrackSumm
 from indexer.tracks import Track, TrackerOptions
 from indexer.video import Frame, ReadReport, open_clip
 from reid.boxes import Detections, pad
-from reid.detector import Detector
-from reid.embedder import Embedder
+from reid.detector import Detector, load_detector
+from reid.embedder import Embedder, load_embedder
 from reid.images import crop, sharpness
+from reid.models import find_model
 from reid.quality import crop_quality
+from reid.registry import ModelSpec
+from reid.runtimes.pytorch import use_one_thread
 
 _BATCH = 8  # frames decoded ahead: enough for the detector's batches, little memory even at 4K
 
@@ -42,6 +45,56 @@ class PipelineOptions:
 
     frames_per_second: float = 5.0
     tracklets: TrackletOptions = field(default_factory=TrackletOptions)
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What a pipeline looks with, told without loading it.
+
+    Attributes:
+        detector, embedder: rows of the registry.
+        options: how a clip is looked at.
+    """
+
+    detector: ModelSpec
+    embedder: ModelSpec
+    options: PipelineOptions
+
+
+@dataclass(frozen=True)
+class PipelineChoice:
+    """Which pipeline to load; small, and can be sent to another process. Called, it loads it.
+
+    Attributes:
+        detector, embedder: names.
+        models: the folder models were added to.
+        options: how a clip is looked at.
+    """
+
+    detector: str
+    embedder: str
+    models: Path | None
+    options: PipelineOptions
+
+    def kit(self) -> Kit:
+        """What it looks with.
+
+        Raises:
+            UnknownNameError: no model has the name.
+        """
+        detector = find_model(self.detector, "detect", self.models)
+        return Kit(detector, find_model(self.embedder, "embed", self.models), self.options)
+
+    def __call__(self) -> Pipeline:
+        """The pipeline, its networks on one thread: with more, sums are taken in another order, and what a
+        clip gives would depend on the machine. Cores are used by clips side by side.
+
+        Raises:
+            UnknownNameError, ModelError: see `load_detector`.
+        """
+        use_one_thread()
+        detector = load_detector(self.detector, self.models)
+        return Pipeline(detector, load_embedder(self.embedder, self.models), self.options)
 
 
 @dataclass(frozen=True)
@@ -74,6 +127,11 @@ class Pipeline:
         self.detector = detector
         self.embedder = embedder
         self.options = options
+
+    @property
+    def kit(self) -> Kit:
+        """What it looks with."""
+        return Kit(self.detector.spec, self.embedder.spec, self.options)
 
     def run(self, path: Path, progress: Callable[[float], None] = lambda seconds: None) -> ClipContent:
         """Find everybody in a clip.

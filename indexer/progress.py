@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
-from indexer.indexing import Progress
+from indexer.index_report import Progress
 
 
 class _Lines(Progress):
@@ -22,17 +22,20 @@ class _Lines(Progress):
 
 
 class _Bar(Progress):
-    """A bar over the clips, with the seconds done of the current one."""
+    """A bar over the clips, with the seconds done of the one that was heard of last."""
 
     def __init__(self, bar: RichProgress) -> None:
         self._bar = bar
         self._task = bar.add_task("indexing", total=None, seconds=0.0)
 
     def clip_started(self, path: Path, number: int, total: int) -> None:
-        self._bar.update(self._task, description=path.name, completed=number - 1, total=total, seconds=0.0)
+        self._bar.update(self._task, description=path.name, total=total, seconds=0.0)
 
-    def clip_advanced(self, seconds: float) -> None:
-        self._bar.update(self._task, seconds=seconds)
+    def clip_advanced(self, path: Path, seconds: float) -> None:
+        self._bar.update(self._task, description=path.name, seconds=seconds)
+
+    def clip_ended(self, path: Path, ended: int, total: int) -> None:
+        self._bar.update(self._task, completed=ended, total=total)
 
 
 @contextmanager

@@ -207,6 +207,16 @@ class Settings(BaseSettings):
     frames_per_second: float = Field(
         5.0, gt=0, le=60, description="How many frames of each second of footage are looked at"
     )
+    workers: str = Field(
+        "auto", description="How many clips are indexed at a time, one core each; auto: by cores and memory"
+    )
+    worker_memory_mb: int = Field(
+        8192, ge=0, description="Memory that one of several workers may take; 0: no limit"
+    )
+    clip_time_factor: float = Field(
+        10.0, gt=0, description="A worker gives a clip up after so many times its length ..."
+    )
+    clip_time_floor_s: float = Field(300.0, gt=0, description="... and so many seconds more")
     districts: str = Field("", description="Path of your own districts table (CSV); empty: the built-in one")
     code_memory_mb: int = Field(
         4096, ge=16, description="Memory for codes, 40 bytes a vector; what does not fit is read in turns"

@@ -163,13 +163,17 @@ class Snapshot:
     erasures: tuple[Erasure, ...]
     waiting: tuple[ClipWaiting, ...] = ()
 
+    @property
+    def unfinished(self) -> tuple[ClipFailed | ClipWaiting, ...]:
+        """Clips that are known and not indexed."""
+        return (*self.failures, *self.waiting)
+
     @cached_property
     def places(self) -> frozenset[tuple[str, str]]:
         """(district, camera id) of the cameras, and of those whose only footage is not indexed or gone."""
-        unfinished: tuple[ClipFailed | ClipWaiting, ...] = (*self.failures, *self.waiting)
         return (
             frozenset(self.cameras)
-            | {(each.district or "", each.camera or "") for each in unfinished if each.is_measured}
+            | {(each.district or "", each.camera or "") for each in self.unfinished if each.is_measured}
             | {(each.district, camera) for each in self.erasures for camera in each.first_footage}
         )
 

@@ -17,7 +17,8 @@ from indexer.catalogue import Catalogue
 from indexer.clips import ClipRequest
 from indexer.clothes import Look
 from indexer.codes import Codebook
-from indexer.indexing import IndexReport, index_clips
+from indexer.index_report import IndexReport
+from indexer.indexing import index_clips
 from indexer.pipeline import ClipContent, Pipeline, PipelineOptions
 from indexer.rewriting import open_entry
 from indexer.shard.files import ArchiveFiles

@@ -112,7 +112,7 @@ def test_a_read_only_archive_can_be_searched_and_not_written(tmp_path: Path) -> 
 
 
 def test_an_interrupt_keeps_what_was_done_and_says_so(tmp_path: Path) -> None:
-    arguments = [sys.executable, "-c", "import cli; cli.main()", "index", str(demo.FOOTAGE)]
+    arguments = [sys.executable, "-c", "import cli; cli.main()", "index", str(demo.FOOTAGE), "--workers", "1"]
     process = subprocess.Popen(
         [*arguments, "--home", str(tmp_path / "archive")], stderr=subprocess.PIPE, text=True, cwd=ROOT
     )

@@ -16,7 +16,8 @@ from indexer.cameras import Camera
 from indexer.catalogue import Catalogue, writer_lock
 from indexer.clips import ClipRequest, Given, find_clips
 from indexer.districts import load_districts
-from indexer.indexing import IndexReport, index_clips
+from indexer.index_report import IndexReport
+from indexer.indexing import index_clips
 from indexer.ledger import ClipWaiting
 from indexer.pipeline import ClipContent, Pipeline
 from indexer.shard.files import ArchiveFiles
@@ -178,7 +179,15 @@ def test_a_failed_clip_keeps_the_length_its_file_states(archive: ArchiveFiles, c
 
 
 def test_a_file_that_goes_while_a_run_is_on_waits_no_more(archive: ArchiveFiles, clip: Path) -> None:
-    run(archive, request(clip), pipeline=Stopping(clip.name, FootageError("missing", "gone")))
+    class Deleting(Pipeline):
+        def run(self, path: Path, progress: object = None) -> ClipContent:
+            path.unlink()
+            return super().run(path)
+
+    (clip.parent / "another.mp4").write_bytes(b"the disk is still there")
+    whole = fake_pipeline()
+    report = run(archive, request(clip), pipeline=Deleting(whole.detector, whole.embedder, whole.options))
+    assert [failed.reason for failed in report.failed] == ["missing"]
     assert snapshot(archive).waiting == ()
     assert snapshot(archive).failures == ()
 

@@ -9,6 +9,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,12 +70,23 @@ class Coding:
 def seal_segment(
     archive: ArchiveFiles, origin: SegmentOrigin, tracklets: Iterable[Stored], coding: Coding | None = None
 ) -> Manifest:
-    """Write the tracklets as one sealed segment and return its manifest.
+    """Write the tracklets as one sealed segment in its place and return its manifest.
 
-    A folder left under the same name by a run that was stopped before it recorded the segment is
-    replaced; the caller holds the archive's lock and has checked that the catalogue lacks it.
+    Args, errors: as of `stage_segment` and `place_segment`, which it calls.
+    """
+    folder = archive.staging / origin.segment
+    manifest = stage_segment(folder, origin, tracklets, coding)
+    place_segment(archive, folder, manifest)
+    return manifest
+
+
+def stage_segment(
+    folder: Path, origin: SegmentOrigin, tracklets: Iterable[Stored], coding: Coding | None = None
+) -> Manifest:
+    """Write the tracklets as one sealed segment at `folder`, fsynced and verified; its manifest.
 
     Args:
+        folder: replaced if it is there.
         tracklets: at least one, by start and id; vectors (K, `origin.dimension`).
         coding: also write codes.
 
@@ -82,22 +94,34 @@ def seal_segment(
         StorageError: the disk refused; nothing is left behind but staged files.
         DamagedError: what was read back is not what was written.
     """
-    staged = SegmentFiles(archive.staging / origin.segment)
-    final = archive.segment(origin.district, origin.day, origin.segment)
-    with storage_errors(archive.staging):
-        shutil.rmtree(staged.folder, ignore_errors=True)
-        make_folder(staged.folder)
+    staged = SegmentFiles(folder)
+    with storage_errors(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        make_folder(folder)
         manifest = _write_content(staged, origin, tracklets, coding)
         write_file(staged.manifest, manifest.to_bytes())
-        sync_folder(staged.folder)
-        Segment.open(staged.folder).verify()
+        sync_folder(folder)
+        Segment.open(folder).verify()
+    return manifest
+
+
+def place_segment(archive: ArchiveFiles, folder: Path, manifest: Manifest) -> None:
+    """Move the segment staged at `folder` to its place.
+
+    A folder left under the same name by a run that was stopped before it recorded the segment is
+    replaced; the caller holds the archive's lock and has checked that the catalogue lacks it.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    final = archive.segment(manifest.district, manifest.day, manifest.segment)
+    with storage_errors(folder):
         if final.folder.exists():
             if _is_sealed(final, manifest):  # and may be in the catalogue: it must not be gone for a moment
-                shutil.rmtree(staged.folder)
-                return manifest
+                shutil.rmtree(folder)
+                return
             shutil.rmtree(final.folder)
-        rename_folder(staged.folder, final.folder)
-    return manifest
+        rename_folder(folder, final.folder)
 
 
 def _is_sealed(files: SegmentFiles, manifest: Manifest) -> bool:

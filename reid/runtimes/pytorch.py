@@ -18,6 +18,13 @@ def _cpu_has_bfloat16() -> bool:
     )
 
 
+def use_one_thread() -> None:
+    """From now on this process computes on one thread: results are then the same, to the bit, whatever the
+    number of cores.
+    """
+    torch.set_num_threads(1)
+
+
 class TorchRuntime:
     """A module in inference mode behind the `Runtime` interface.
 
