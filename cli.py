@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from indexer.clips import ClipRequest
     from indexer.districts import Districts
     from indexer.index_report import IndexReport
+    from indexer.night_record import NightRecord
     from indexer.settings import Settings
     from indexer.shard.files import ArchiveFiles
     from indexer.snapshot import Snapshot
@@ -189,6 +190,46 @@ def index(
     else:
         typer.echo("\n".join(report.lines()))
     return 1 if report.failed else 0
+
+
+@app.command()
+@_command
+def nightly(
+    until: Annotated[
+        str | None, typer.Option(help="Stop indexing at this time of day in Seoul, at a clip's end: 06:30.")
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(min=0.01, help="Stop indexing after so many hours, at a clip's end.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would be done; write nothing.")
+    ] = False,
+    log_format: Annotated[
+        str,
+        typer.Option(help="Events on stderr: text, json, or none. [default: none on a terminal, else text]"),
+    ] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Index what is new below the footage roots, most valuable first, and see to all a night needs."""
+    from indexer.journal import log_form
+    from indexer.progress import bar_or_nothing
+    from search.night import DryRun, NightOptions, plan_night, run_nightly
+
+    archive = _archive(home)
+    settings, table = _settings(archive)
+    options = NightOptions(until, max_hours, log_form(log_format, sys.stderr.isatty()))
+    if dry_run:
+        done: DryRun | NightRecord = plan_night(archive, settings, table)
+    else:
+        with bar_or_nothing() as progress:
+            load = functools.partial(_pipeline, archive, settings)
+            done = run_nightly(archive, settings, table, load, options, progress)
+    if as_json:
+        _print_json(done.to_json())
+    else:
+        typer.echo("\n".join(done.lines()))
+    return done.exit_code
 
 
 @app.command()

@@ -33,6 +33,8 @@ from reid.errors import (
 
 Mode = Literal["create", "write", "read"]
 
+_UNSEARCHED = "unsearched/"  # keys of `meta`: clips that no standing search has seen
+
 FORMAT_VERSION = 5
 TABLES = ("meta", "cameras", "clips", "failures", "files", "segments", "tallies", "erasures")
 
@@ -190,6 +192,7 @@ class Catalogue(Closing):
             if tables["cameras"].get(key) is None:
                 tables["cameras"].put(key, asdict(camera))
             tables["clips"].put(clip.sha256, clip.pack())
+            tables["meta"].put(f"{_UNSEARCHED}{clip.sha256}", True)
             tables["files"].put(path_key, {**asdict(fingerprint), "sha256": clip.sha256})
             tables["failures"].delete(path_key)
 
@@ -259,6 +262,17 @@ class Catalogue(Closing):
                 if value is not None:
                     tables["segments"].put(segment, {**value, "quarantined": reason})
 
+    def unsearched(self) -> tuple[str, ...]:
+        """sha256 of the clips in which no standing search has looked; some may be gone from the ledger."""
+        with self._file.read() as tables:
+            return tuple(key.removeprefix(_UNSEARCHED) for key, _ in tables["meta"].under(_UNSEARCHED))
+
+    def searched(self, clips: Iterable[str]) -> None:
+        """Every standing search has looked into these clips."""
+        with self._file.write() as tables:
+            for clip in clips:
+                tables["meta"].delete(f"{_UNSEARCHED}{clip}")
+
     def use_codebook(self, name: str) -> None:
         """Segments sealed from now on are coded by this codebook."""
         with self._file.write() as tables:
@@ -279,12 +293,15 @@ class Catalogue(Closing):
                 tables["clips"].put(sha256, replace(clip, path=str(path)).pack())
 
     def record_waiting(self, clips: Iterable[ClipWaiting]) -> None:
-        """Note which clips a run is about to index; one that failed before stays a failed one."""
+        """Note which clips a run is about to index; one that failed before stays a failed one, and a length
+        that was found stays known.
+        """
         with self._file.write() as tables:
             for clip in clips:
                 key = _path_key(Path(clip.path))
                 before = tables["failures"].get(key)
-                if before is None or not before["tries"]:
+                measured = before is not None and before["end_ms"] is not None
+                if before is None or not (before["tries"] or (measured and clip.end_ms is None)):
                     tables["failures"].put(key, clip.pack())
 
     def unfinished(self, path: Path) -> ClipFailed | ClipWaiting | None:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from indexer.cameras import check_camera_id
@@ -28,7 +29,10 @@ _ANSWER_S = 30.0  # after which a root that says nothing is taken for a mount wh
 SHOWN = 100
 """So many unread names and failures of a root are kept; all are counted."""
 
+_LONGEST_MS = 86_400_000  # of a clip: what began a day before all had expired lies in that time as a whole
+
 IsKnown = Callable[[Sequence[tuple[str, Fingerprint]]], list[bool]]
+ExpiredUntil = Callable[[tuple[str, str]], int]
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class RootFound:
 
     Attributes:
         path: of the root.
-        videos: files that may be footage. known: of them in the archive. new, growing: not yet.
+        videos: files that may be footage. known: of them in the archive. new, growing: not yet. expired: of a
+            time of which the archive keeps nothing any more.
         unread: (path, why) of those whose names tell no place; the first of them.
         unread_count: how many there are.
         others: files that are no videos, such as pictures and indexes of recorders.
@@ -97,6 +102,7 @@ class RootFound:
     known: int = 0
     new: int = 0
     growing: int = 0
+    expired: int = 0
     unread: list[tuple[str, str]] = field(default_factory=list)
     unread_count: int = 0
     others: int = 0
@@ -131,16 +137,19 @@ class Discovery:
 
 
 def discover(
-    roots: Sequence[Root], districts: Districts, is_known: IsKnown, settle_s: float, now: datetime
-) -> Discovery:
+    roots: Sequence[Root], districts: Districts, is_known: IsKnown, settle_s: float, now: datetime,
+    expired_until: ExpiredUntil = lambda key: 0,
+) -> Discovery:  # fmt: skip
     """Walk all roots; one that cannot be read never stops the others.
 
     Args:
         is_known: of files with their fingerprints, which are in the archive.
         settle_s: a file that changed less than so many seconds ago may still grow.
         now: the present, aware; a file changed after it may still grow, too.
+        expired_until: of (district, camera id), up to which moment all has expired, ms since 1970 UTC.
     """
     settled_ns = (milliseconds(now) - round(settle_s * 1000)) * 1_000_000
+    sort_in = partial(_sort_in, is_known=is_known, expired_until=expired_until, settled_ns=settled_ns)
     found, met = Discovery(), set[str]()
     for root in roots:
         here = RootFound(str(root.path))
@@ -153,20 +162,24 @@ def discover(
                 met.add(clip.path)
             batch.append(clip)
             if len(batch) == _BATCH:
-                _sort_in(found, here, batch, is_known, settled_ns)
+                sort_in(found, here, batch)
                 batch = []
-        _sort_in(found, here, batch, is_known, settled_ns)
+        sort_in(found, here, batch)
         if not here.videos and not here.failures:
             here.fail(here.path, "no footage at all is in it; is the network mount gone?")
     return found
 
 
 def _sort_in(
-    found: Discovery, here: RootFound, batch: list[NewClip], is_known: IsKnown, settled_ns: int
-) -> None:
+    found: Discovery, here: RootFound, batch: list[NewClip], *, is_known: IsKnown,
+    expired_until: ExpiredUntil, settled_ns: int,
+) -> None:  # fmt: skip
     for clip, known in zip(batch, is_known([(clip.path, clip.fingerprint) for clip in batch]), strict=True):
+        place = (clip.district or "", clip.camera or "")
         if known:
             here.known += 1
+        elif clip.start_ms is not None and clip.start_ms + _LONGEST_MS <= expired_until(place):
+            here.expired += 1
         elif clip.fingerprint.modified_ns > settled_ns:
             here.growing += 1
             found.growing.append(clip)

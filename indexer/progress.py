@@ -50,3 +50,13 @@ def shown_progress() -> Iterator[Progress]:
     )  # fmt: skip
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield _Bar(bar)
+
+
+@contextmanager
+def bar_or_nothing() -> Iterator[Progress]:
+    """A bar for a person; under cron nothing, for the log tells each clip."""
+    if sys.stderr.isatty():
+        with shown_progress() as shown:
+            yield shown
+    else:
+        yield Progress()

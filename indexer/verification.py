@@ -6,7 +6,7 @@ One that is sound again, restored from a backup, comes out; indexing its clips a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from indexer.catalogue import Catalogue, writer_lock
@@ -41,12 +41,14 @@ class Verification:
 
 
 def verify(
-    archive: ArchiveFiles, deep: bool = False, progress: Progress = lambda done, of: None
-) -> Verification:
+    archive: ArchiveFiles, deep: bool = False, progress: Progress = lambda done, of: None,
+    fresh: Collection[str] = (),
+) -> Verification:  # fmt: skip
     """Verify every segment.
 
     Args:
         deep: compare every byte with its checksum, and the meaning of it; else manifests and lengths.
+        fresh: names of segments that are compared deeply in any case.
 
     Raises:
         StorageError: no archive, another writer, or the machine is not fit.
@@ -61,10 +63,11 @@ def verify(
             progress(number, len(snapshot.segments))
             try:
                 # Damage that only a deep look found must not be believed gone because a short one sees none.
-                _verify_one(archive, entry, deep or entry.quarantined is not None, codebook)
+                closely = deep or entry.quarantined is not None or entry.segment in fresh
+                _verify_one(archive, entry, closely, codebook)
                 if entry.quarantined is not None:
                     restored.append(entry.segment)
-                read += entry.bytes if deep else 0
+                read += entry.bytes if closely else 0
             except (DamagedError, FormatError) as error:
                 damaged.append((entry.segment, f"{entry.district}/{entry.day}", str(error)))
         if damaged or restored:

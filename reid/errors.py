@@ -5,6 +5,7 @@
     │   ├── PhotoError         the query photo
     │   ├── FootageError       a clip or a list of clips
     │   └── UnknownNameError   a district, camera or model nobody knows; suggests the nearest
+    ├── BusyError        (2)   somebody else is at it; nothing is wrong
     ├── ModelError       (2)   weights that are missing, altered or do not fit the architecture
     │   └── MissingExtraError  an optional package that is not installed; names the command
     └── ArchiveError     (3)   the archive or the machine is not fit
@@ -64,6 +65,10 @@ class UnknownNameError(InputError):
             hint = f"; expected one of {', '.join(spelled.values())}"
         super().__init__(f"unknown {kind} {name!r}{hint}")
         self.suggestions = near
+
+
+class BusyError(ReidError):
+    """Another run of the same work is under way."""
 
 
 class ModelError(ReidError):

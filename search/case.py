@@ -11,6 +11,7 @@ import numpy as np
 
 from indexer.ledger import checked_ms
 from search.judged import Judged, Verdict
+from search.leads import Lead
 from search.travel import AgeGroup
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Case:
         photos: oldest first.
         sightings: by time of the sighting.
         mandate: what it rests on. approvals: what a second person was asked, oldest first.
+        leads: what standing searches found, by time of the sighting.
     """
 
     id: str
@@ -133,6 +135,13 @@ class Case:
     sightings: tuple[CaseSighting, ...]
     mandate: Mandate = field(default_factory=Mandate)
     approvals: tuple[Approval, ...] = ()
+    leads: tuple[Lead, ...] = ()
+
+    @property
+    def new(self) -> tuple[Lead, ...]:
+        """Leads that nobody was shown and nobody judged."""
+        judged = {each.judged.record.id for each in self.sightings}
+        return tuple(each for each in self.leads if each.shown_ms is None and each.tracklet not in judged)
 
     def judged(self, verdict: Verdict) -> tuple[Judged, ...]:
         """Sightings of which this holds now."""

@@ -6,8 +6,9 @@ from typing import Any
 
 from indexer.times import from_milliseconds, to_local_iso
 from search.case import Case, CaseSighting
+from search.leads import Lead
 
-LIST_HEADER = ["case", "state", "opened", "photos", "confirmed", "rejected"]
+LIST_HEADER = ["case", "state", "opened", "photos", "confirmed", "rejected", "new"]
 SHOW_HEADER = ["decision", "local time (KST)", "district", "camera", "id", "decided"]
 
 
@@ -20,6 +21,7 @@ def summary(case: Case) -> dict[str, Any]:
         "photos": len(case.photos),
         "confirmed": len(case.judged("confirmed")),
         "rejected": len(case.judged("rejected")),
+        "new": len(case.new),
     }
 
 
@@ -37,6 +39,7 @@ def case_json(case: Case) -> dict[str, Any]:
             for photo in case.photos
         ],
         "sightings": [_sighting_json(each) for each in case.sightings],
+        "leads": [lead.to_json() for lead in case.leads],
     }
 
 
@@ -62,7 +65,7 @@ def list_row(case: Case) -> list[str]:
     """Of the table of all cases."""
     told = summary(case)
     state = "open" if case.closed_ms is None else f"closed {_short(case.closed_ms)}"
-    counts = [str(told[name]) for name in ("photos", "confirmed", "rejected")]
+    counts = [str(told[name]) for name in ("photos", "confirmed", "rejected", "new")]
     return [case.id, state, _short(case.opened_ms), *counts]
 
 
@@ -70,7 +73,23 @@ def head_lines(case: Case) -> list[str]:
     """What stands above the table of a case."""
     state = "open" if case.closed_ms is None else f"closed at {_short(case.closed_ms)}"
     lines = [f"case {case.id}, opened {_short(case.opened_ms)} KST, {state}"]
-    return lines + [f"photo {photo.name} (sha256 {photo.sha256[:16]}…)" for photo in case.photos]
+    lines += [f"photo {photo.name} (sha256 {photo.sha256[:16]}…)" for photo in case.photos]
+    lines += [_lead_line(lead) for lead in case.new]
+    if case.new:
+        lines.append(
+            f"look at them: reid search --case {case.id} --since {_short(case.new[0].start_ms)[:10]}"
+        )
+    return lines
+
+
+def _lead_line(lead: Lead) -> str:
+    how = f"score {lead.score:.3f}" if lead.score is not None else ""
+    if lead.probability is not None:
+        how = f"probability {lead.probability:.0%}"
+    return (
+        f"new, nobody has looked at it: {_short(lead.start_ms)} KST, {lead.district}/{lead.camera}, {how}, id"
+        f" {lead.tracklet}"
+    )
 
 
 def show_rows(case: Case) -> list[list[str]]:

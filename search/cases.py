@@ -39,10 +39,12 @@ from search.case import (
     read_sighting,
 )
 from search.judged import Judged, Verdict, contradiction
+from search.leads import Lead, read_lead
 from search.sealing import PhotoKey, photo_key
 
 FORMAT_VERSION = 2
-TABLES = ("meta", "cases", "photos", "sightings", "approvals")
+TABLES = ("meta", "cases", "photos", "sightings", "approvals", "leads", "shown")
+_OF_A_CASE = TABLES[2:]  # their keys begin with its id
 
 _UNSEALED = 1  # the format in which photos were not sealed
 _WAIT_S, _PAUSE_S = 10.0, 0.02  # for another process that has the cases open
@@ -131,6 +133,11 @@ class Cases(Closing):
                     (read_approval(each) for _, each in tables["approvals"].under(f"{case_id}/")),
                     key=lambda approval: approval.asked_ms,
                 )),
+                tuple(sorted(
+                    (read_lead(each, tables["shown"].get(place))
+                     for place, each in tables["leads"].under(f"{case_id}/")),
+                    key=lambda lead: (lead.start_ms, lead.tracklet),
+                )),
             )  # fmt: skip
 
     def open_case(self, case_id: str, at_ms: int, mandate: Mandate) -> None:
@@ -194,6 +201,41 @@ class Cases(Closing):
             for each in rejected:
                 _decide(tables["sightings"], f"{case_id}/{each.record.id}", each, Step("rejected", at_ms, by))
             return value is None
+
+    def add_leads(self, case_id: str, leads: Sequence[Lead]) -> tuple[Lead, ...]:
+        """Keep what a standing search found; returns what is new: not found, shown or judged before.
+
+        Of a case that was closed meanwhile nothing is kept.
+
+        Raises:
+            UnknownNameError: no such case.
+        """
+        with self._telling_damage(), self._file.write() as tables:
+            if _known(tables["cases"], case_id)["closed_ms"] is not None:
+                return ()
+            keys = {f"{case_id}/{lead.tracklet}": lead for lead in leads}
+            before = ("leads", "shown", "sightings")
+            new = {
+                key: lead for key, lead in keys.items() if not any(tables[name].holds(key) for name in before)
+            }
+            for key, lead in new.items():
+                tables["leads"].put(key, lead.pack())
+            return tuple(new.values())
+
+    def drop_leads(self, case_id: str, tracklets: Sequence[str]) -> None:
+        """Forget leads, since the archive no longer holds what they point to."""
+        with self._file.write() as tables:
+            for tracklet in tracklets:
+                tables["leads"].delete(f"{case_id}/{tracklet}")
+                tables["shown"].delete(f"{case_id}/{tracklet}")
+
+    def show(self, case_id: str, tracklets: Sequence[str], at_ms: int) -> None:
+        """Note that a search of the case showed these sightings; the first time counts."""
+        with self._file.write() as tables:
+            if tables["cases"].holds(case_id):
+                for tracklet in tracklets:
+                    if not tables["shown"].holds(f"{case_id}/{tracklet}"):
+                        tables["shown"].put(f"{case_id}/{tracklet}", at_ms)
 
     def _put_photos(self, tables: Mapping[str, Table], case_id: str, photos: Sequence[CasePhoto]) -> None:
         key = photo_key(self._archive, tables["meta"].get("photo_key"))
@@ -270,7 +312,7 @@ class Cases(Closing):
             _known(tables["cases"], case_id)
             tables["cases"].delete(case_id)
             gone = []
-            for name in ("photos", "sightings", "approvals"):
+            for name in _OF_A_CASE:
                 keys = [key for key, _ in tables[name].under(f"{case_id}/")]
                 gone.append(len(keys))
                 for key in keys:

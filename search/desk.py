@@ -194,6 +194,9 @@ class Desk(Closing):
     def _found(self, request: Request, purpose: Purpose) -> SearchResult:
         result = find_sightings(self.engine, request)
         record(self.archive, _deed(result, purpose))
+        if purpose.case_id is not None:
+            with Cases(self.archive) as cases:  # what was shown is no news of the case any more
+                cases.show(purpose.case_id, [each.record.id for each in result.sightings], _now_ms())
         return result
 
     def _allow(self, filters: Filters, purpose: Purpose, snapshot: Snapshot) -> None:

@@ -86,6 +86,24 @@ class ArchiveFiles:
         return self.home / "writer.lock"
 
     @property
+    def nightly_lock(self) -> Path:
+        """Held by the one night that runs; tells who and since when."""
+        return self.home / "nightly.lock"
+
+    def night(self, name: str) -> Path:
+        """What became of the night of this name."""
+        return self.home / "nights" / f"{name}.json"
+
+    def log(self, day: str) -> Path:
+        """Events of the nights that began on this day, one JSON object a line."""
+        return self.home / "logs" / f"{day}.jsonl"
+
+    def dated(self) -> Iterator[Path]:
+        """Every log and every night; their names begin with the day."""
+        yield from self.nights()
+        yield from (self.home / "logs").glob("*.jsonl")
+
+    @property
     def models(self) -> Path:
         """Models the operator added."""
         return self.home / "models"

@@ -1,0 +1,317 @@
+"""The indexing part of a night: discover, index the most valuable first, verify, compact, let expire.
+
+Owns the order of events and that no stage stops the next. Knows no queries: whose districts come first it is
+told.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import traceback
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from indexer.catalogue import Catalogue
+from indexer.compaction import compact
+from indexer.districts import Districts
+from indexer.footage_patterns import find_pattern
+from indexer.footage_roots import Discovery, NewClip, Root, discover
+from indexer.indexing import Progress, index_clips
+from indexer.journal import event, expire
+from indexer.ledger import Fingerprint
+from indexer.night_record import SHOWN, NightRecord, Problem
+from indexer.pipeline import Pipeline
+from indexer.purge import Days, Hold, Order
+from indexer.retention import purge
+from indexer.settings import NightlySettings
+from indexer.shard.files import ArchiveFiles
+from indexer.snapshot import Snapshot
+from indexer.times import SEOUL
+from indexer.verification import verify
+from reid.errors import FootageError, InputError, ReidError
+
+_PORTION = 5000  # clips given to one run of indexing, whose lengths it looks up before it begins
+_ORDERED_BY = "reid nightly, as retention_days is set"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time, as the night sees it: the wall, aware UTC, and seconds that never jump."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    elapsed: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """When indexing is to stop; the rest of the night, which is short, is done after it.
+
+    Attributes:
+        at: a moment on the wall's clock; None: none.
+        seconds: after the beginning; None: none.
+    """
+
+    clock: Clock
+    begun: float
+    at: datetime | None
+    seconds: float | None
+
+    @classmethod
+    def of(cls, clock: Clock, until: str, max_hours: float) -> Deadline:
+        """`until` is the next such time of day in Seoul; empty and 0 mean none."""
+        now, at = clock.now(), None
+        if until:
+            hour, minute = map(int, until.split(":"))
+            at = now.astimezone(SEOUL).replace(hour=hour, minute=minute, second=0, microsecond=0)
+            at += timedelta(days=1 if at <= now else 0)
+        return cls(clock, clock.elapsed(), at, max_hours * 3600 if max_hours else None)
+
+    def reached(self) -> str | None:
+        """Why indexing has to stop; None: it goes on."""
+        if self.at is not None and self.clock.now() >= self.at:
+            return f"stopped at {self.at.astimezone(SEOUL):%H:%M}"
+        if self.seconds is not None and self.clock.elapsed() - self.begun >= self.seconds:
+            return f"stopped after {self.seconds / 3600:g} hours"
+        return None
+
+    def left_s(self) -> float:
+        """Seconds until then."""
+        left = [float("inf")]
+        if self.at is not None:
+            left.append((self.at - self.clock.now()).total_seconds())
+        if self.seconds is not None:
+            left.append(self.seconds - (self.clock.elapsed() - self.begun))
+        return max(0.0, min(left))
+
+
+@dataclass
+class Night:
+    """A night under way.
+
+    Attributes:
+        archive: whose night. settings: of nightly. districts: all there are.
+        load: gives the pipeline, once something is to be indexed.
+        record: what has become of it.
+        first: slugs of the districts that come first.
+        days: how many each district keeps. holds: gives the sightings of open cases.
+        deadline: when indexing stops.
+        progress: of a run of indexing.
+    """
+
+    archive: ArchiveFiles
+    settings: NightlySettings
+    districts: Districts
+    load: Callable[[], Pipeline]
+    record: NightRecord
+    first: Collection[str]
+    days: Days
+    holds: Callable[[], Sequence[Hold]]
+    deadline: Deadline
+    clock: Clock
+    progress: Progress = field(default_factory=Progress)
+    workers: int = 1
+
+    def run(self) -> None:
+        """All of it. What fails is in the record, and the next stage is done all the same."""
+        found: Discovery | None = None
+        with self.stage("discover"):
+            found = self.discover()
+        if found is not None:
+            with self.stage("index"):
+                self.index(found)
+        with self.stage("verify"):
+            self.verify()
+        with self.stage("compact"):
+            self.compact()
+        with self.stage("retention"):
+            self.retain()
+        with self.stage("expire"):
+            expire(self.archive, self.clock.now(), self.settings.keep_days)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """One stage: told in the log, kept in the record, and never the end of the night."""
+        event("stage_started", stage=name)
+        begun, failed = self.clock.elapsed(), len(self.record.problems)
+        try:
+            yield
+        except ReidError as error:
+            self.problem(name, "", str(error), 3 if error.exit_code == 3 else 1)
+        except Exception as error:  # noqa: BLE001  nobody watches: the rest must be done all the same
+            event("bug", logging.ERROR, stage=name, traceback=traceback.format_exc())
+            self.problem(name, "", f"an error nobody expected ({error!r}); the log has its place: report it")
+        seconds, problems = self.clock.elapsed() - begun, len(self.record.problems) - failed
+        event("stage_ended", stage=name, seconds=round(seconds, 3), problems=problems)
+        self.record.save(self.archive)
+
+    def problem(self, stage: str, where: str, message: str, exit_code: int = 1) -> None:
+        """Note what could not be done."""
+        self.record.problems.append(Problem(stage, where, message, exit_code))
+        event("problem", logging.ERROR, stage=stage, where=where, message=message)
+
+    def discover(self) -> Discovery:
+        """What is new, and what is wrong with the roots; the ledger is told what waits."""
+        with Catalogue(self.archive, "create") as catalogue:
+            snapshot = catalogue.snapshot()
+            found = find_new(self.settings, self.districts, catalogue, snapshot, self.clock.now())
+            self.record.roots = found.roots
+            self._tell_roots(found, snapshot)
+            found.clips.sort(key=lambda clip: priority(clip, self.first))
+            catalogue.record_waiting(clip.waiting() for clip in (*found.clips, *found.growing))
+        self.record.planned = self.record.not_reached = len(found.clips)
+        self._put_off(found.growing)
+        event("discovered", new=len(found.clips), growing=len(found.growing), unread=self.record.unread)
+        return found
+
+    def _tell_roots(self, found: Discovery, snapshot: Snapshot) -> None:
+        usable = False
+        for root in found.roots:
+            usable |= bool(root.videos)
+            for path, why in root.failures:
+                known = _known_below(snapshot, path) if path == root.path and not root.videos else 0
+                more = f"; {known} clips of it are in the archive" if known else ""
+                self.problem("discover", path, why + more)
+            if root.failure_count > len(root.failures):
+                left = root.failure_count - len(root.failures)
+                self.problem("discover", root.path, f"{left} further files and folders could not be read")
+            for path, why in root.unread:
+                event("name_not_understood", logging.WARNING, clip=path, message=why)
+        if not usable:
+            self.problem("discover", "", "no root holds any footage that can be read", 2)
+
+    def index(self, found: Discovery) -> None:
+        """The clips that are new, then those that no longer grow."""
+        pending: Sequence[NewClip] = found.clips
+        self._index(pending)
+        if found.growing and not self.deadline.reached():
+            settled = self._settled(found.growing)
+            if settled:
+                self.record.planned += len(settled)
+                self.record.not_reached += len(settled)
+                self._index(settled)
+
+    def _index(self, clips: Sequence[NewClip]) -> None:
+        for begin in range(0, len(clips), _PORTION):
+            self.record.stopped = self.record.stopped or self.deadline.reached()
+            if self.record.stopped:
+                return
+            portion = [clip.request() for clip in clips[begin : begin + _PORTION]]
+            report = index_clips(self.archive, portion, self.load(), self.progress, self.clock.now)
+            self.record.add(report)
+            self.record.not_reached -= len(report.done) + len(report.skipped) + len(report.failed)
+            self.record.save(self.archive)
+
+    def _settled(self, growing: Sequence[NewClip]) -> list[NewClip]:
+        """Those that have not changed since they were met, once the time of settling is over."""
+        since = (self.clock.now() - self.record.started).total_seconds()
+        wait = max(0.0, self.settings.settle_s - since)
+        if wait:
+            event("waiting", seconds=round(wait, 1), clips=len(growing))
+            self.clock.sleep(min(wait, self.deadline.left_s()))
+        if self.deadline.reached():
+            return []
+        settled: list[NewClip] = []
+        still: list[NewClip] = []
+        for clip in growing:
+            try:
+                same = Fingerprint.of(Path(clip.path)) == clip.fingerprint
+            except FootageError:  # moved on by its recorder, or gone: the next night meets it, or not
+                same = False
+            (settled if same else still).append(clip)
+        self._put_off(still)
+        return settled
+
+    def _put_off(self, growing: Sequence[NewClip]) -> None:
+        self.record.put_off_count = len(growing)
+        self.record.put_off = [clip.path for clip in growing[:SHOWN]]
+
+    def verify(self) -> None:
+        """Every byte of what was sealed since the last night that came to its end; manifests and lengths of
+        the rest.
+        """
+        with Catalogue(self.archive) as catalogue:
+            snapshot, unsearched = catalogue.snapshot(), catalogue.unsearched()
+        fresh = {entry.segment for clip in unsearched for entry in snapshot.segments_of.get(clip, ())}
+        done = verify(self.archive, fresh=fresh)
+        for segment, shard, reason in done.damaged:
+            self.problem("verify", f"{shard}/{segment}", f"{reason}; in quarantine, and told by every search")
+        if done.codebook:
+            self.problem("verify", "codebook", done.codebook)
+        self.record.stages["verify"] = {
+            **asdict(done), "looked_at_deeply": len(fresh),
+            "said": f"{done.segments} segments verified, {len(fresh)} of them byte by byte,"
+            f" {len(done.damaged)} damaged",
+        }  # fmt: skip
+
+    def compact(self) -> None:
+        """One segment a district and day."""
+        done = compact(self.archive, workers=min(self.workers, len(os.sched_getaffinity(0))))
+        for shard, reason in done.failed:
+            self.problem("compact", shard, f"{reason}; see: reid verify --deep")
+        self.record.stages["compact"] = {
+            **asdict(done),
+            "said": f"{len(done.days)} days written anew from {done.merged} segments",
+        }
+
+    def retain(self) -> None:
+        """What is older than its district keeps goes, by the order of the settings."""
+        done = purge(self.archive, self.days, Order(_ORDERED_BY), self.holds(), now=self.clock.now)
+        for name in done.unreadable:
+            self.problem("retention", name, "could not be read, and went as a whole")
+        self.record.stages["retention"] = {**done.to_json(), "said": "; ".join(done.lines())}
+        event("retention", districts=[each.district for each in done.districts], proof=done.proof)
+
+
+def find_new(
+    settings: NightlySettings, districts: Districts, catalogue: Catalogue, snapshot: Snapshot, now: datetime
+) -> Discovery:
+    """What lies below the roots and is not in the archive, or only in damaged segments.
+
+    Raises:
+        InputError: no root is set, or a root's district is unknown.
+    """
+    lost = {sha for entry in snapshot.segments if entry.quarantined is not None for sha in entry.clips}
+    return discover(
+        footage_roots(settings, districts), districts, lambda files: catalogue.indexed(files, lost),
+        settings.settle_s, now, snapshot.expired_until,
+    )  # fmt: skip
+
+
+def footage_roots(settings: NightlySettings, districts: Districts) -> list[Root]:
+    """The roots that are set.
+
+    Raises:
+        InputError: there is none, or a district nobody knows.
+    """
+    if not settings.roots:
+        raise InputError(
+            "no footage roots are set: in reid.toml, under [nightly], give roots = ['/footage']; see"
+            " docs/nightly.md"
+        )
+    return [
+        Root(
+            Path(root.path).expanduser().absolute(),
+            tuple(find_pattern(each, root.zone) for each in root.patterns),
+            districts.find(root.district).slug if root.district else None,
+            root.camera or None,
+        )
+        for root in settings.roots
+    ]
+
+
+def priority(clip: NewClip, first: Collection[str]) -> tuple[bool, int, str]:
+    """Least first: districts with open cases, then the newest; what has no start comes last."""
+    start = clip.start_ms if clip.start_ms is not None else -1
+    return clip.district not in first, -start, clip.path
+
+
+def _known_below(snapshot: Snapshot, root: str) -> int:
+    """How many clips of the archive lay below a root that is empty or gone now."""
+    below = root.rstrip("/") + "/"
+    return sum(clip.path.startswith(below) for clip in snapshot.clips)
