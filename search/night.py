@@ -27,6 +27,8 @@ from indexer.shard.files import ArchiveFiles
 from indexer.status import read_status
 from indexer.times import milliseconds
 from reid.errors import BusyError, InputError, StorageError
+from search.actors import Actor
+from search.casebook import delete_due
 from search.casework import holds
 from search.engine import Engine
 from search.leads import Lead
@@ -145,11 +147,22 @@ def _night(
     )  # fmt: skip
     cases: tuple[str, ...] = ()
     with night.stage("cases"):
-        cases, night.first = open_cases(archive)
+        gone = delete_due(archive, settings, Actor.system())
+        if gone:
+            record.stages["cases"] = {
+                "deleted": list(gone),
+                "said": f"cases deleted, as due: {', '.join(gone)}",
+            }
+        cases, night.first = open_cases(archive, milliseconds(clock.now()))
     night.run()
     searched: tuple[Searched, ...] = ()
     with night.stage("standing_searches"):
         searched = _standing(night, settings, cases)
+    if "retention" in record.stages:  # it ran, so the clock by which cases are deleted is plausible
+        with night.stage("cases_due"):
+            gone = delete_due(archive, settings, Actor.system())
+            said = f"cases deleted, as due: {', '.join(gone)}" if gone else ""
+            record.stages["cases_due"] = {"deleted": list(gone), "said": said}
     record.ended = clock.now()
     with night.stage("notify"):
         _notify(night, settings, searched)
@@ -295,7 +308,7 @@ def plan_night(
     record = NightRecord.begin(moment)
     with Catalogue(archive) as catalogue:
         found = find_new(settings.nightly, districts, catalogue, catalogue.snapshot(), moment)
-    cases, first = open_cases(archive)
+    cases, first = open_cases(archive, milliseconds(moment))
     found.clips.sort(key=lambda clip: priority(clip, first))
     record.roots, record.planned = found.roots, len(found.clips)
     record.put_off = [clip.path for clip in found.growing]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from indexer.journal import event
 from indexer.ledger import ClipDone
@@ -17,14 +17,21 @@ from indexer.times import from_milliseconds, local_day
 from reid.detector import Detector
 from reid.embedder import Embedder
 from reid.errors import InputError, PhotoError
+from search.actors import Actor
+from search.audit import Deed, record
 from search.cases import Cases
 from search.casework import begin
+from search.desk import scope_json
 from search.engine import Engine
 from search.filters import Filters
 from search.leads import Lead, gone
+from search.policy import is_expired
 from search.query import query_of
 from search.request import Request
 from search.sightings import SHORTLIST, Sighting, find_sightings
+
+REASON = "standing search of new footage"
+"""As the audit log has it; the program itself asks."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,20 @@ class Scope:
     filters: Filters
     clips: frozenset[str]
 
+    def within(self, districts: tuple[str, ...] | None) -> Scope | None:
+        """The part of it that a case reaches; None: nothing. `districts` None: everything."""
+        if districts is None:
+            return self
+        here = tuple(slug for slug in self.filters.districts if slug in districts)
+        return replace(self, filters=replace(self.filters, districts=here)) if here else None
 
-def open_cases(archive: ArchiveFiles) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Ids of the open cases that have photos, and slugs of the districts where sightings of open cases were
-    confirmed: whose footage is awaited most.
+
+def open_cases(archive: ArchiveFiles, now_ms: int) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Ids of the open cases that have photos and have not expired, and slugs of the districts where sightings
+    of open cases were confirmed, or that their cases alone reach: whose footage is awaited most.
+
+    Args:
+        now_ms: the present, milliseconds since 1970 UTC.
 
     Raises:
         DamagedError, FormatError, StorageError: the cases cannot be read.
@@ -89,9 +106,11 @@ def open_cases(archive: ArchiveFiles) -> tuple[tuple[str, ...], frozenset[str]]:
     if not archive.cases.exists():
         return (), frozenset()
     with Cases(archive) as cases:
-        found = [case for case in map(cases.get, cases.ids()) if case.closed_ms is None]
-    districts = frozenset(each.district for case in found for each in case.judged("confirmed"))
-    return tuple(case.id for case in found if case.photos), districts
+        every = map(cases.get, cases.ids())
+        found = [case for case in every if case.closed_ms is None and not is_expired(case, now_ms)]
+    districts = {each.district for case in found for each in case.judged("confirmed")}
+    districts |= {slug for case in found for slug in case.mandate.districts or ()}
+    return tuple(case.id for case in found if case.photos), frozenset(districts)
 
 
 def scopes(snapshot: Snapshot, new: Sequence[str]) -> tuple[Scope, ...]:
@@ -155,9 +174,13 @@ def _search(
     )
     leads: dict[str, Lead] = {}
     damaged: dict[str, str] = {}
-    for scope in asked:
+    assert work.case is not None
+    for scope in filter(None, (each.within(work.case.mandate.districts) for each in asked)):
         request = Request(queries, scope.filters, SHORTLIST, feedback=work.feedback, judged=work.judged)
         result = find_sightings(engine, request)
+        photos = [query.sha256 for query in queries]
+        told = {**scope_json(scope.filters), "photos": photos, "model": result.model}
+        record(engine.archive, Deed("search", Actor.system(), case_id, REASON, scope=told))
         damaged |= dict(result.damaged)
         for sighting in result.sightings:
             if sighting.record.clip in scope.clips and threshold.passes(sighting):
@@ -170,9 +193,9 @@ def _search(
 
 
 def _lead(sighting: Sighting, now_ms: int) -> Lead:
-    record = sighting.record
+    seen = sighting.record
     return Lead(
-        record.id, sighting.district, record.camera, record.start_ms, record.end_ms,
+        seen.id, sighting.district, seen.camera, seen.start_ms, seen.end_ms,
         None if sighting.score is None else round(sighting.score, 6),
         None if sighting.probability is None else round(sighting.probability, 6), now_ms,
     )  # fmt: skip

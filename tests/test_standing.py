@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from indexer.night_record import NightRecord
 from indexer.pipeline import Pipeline
 from indexer.times import milliseconds, parse_local
 from reid.images import encode_jpeg
-from search.case import Case, CasePhoto
+from search.audit import recent
+from search.case import Case, CasePhoto, Mandate, pack_mandate
 from search.cases import Cases
 from search.casework import begin
 from search.engine import Engine
@@ -81,13 +83,31 @@ class Town(Place):
         return self.night(pipeline or fake_pipeline(), settings)
 
 
-@pytest.fixture
-def town(tmp_path: Path, films: Mapping[str, bytes]) -> Town:
-    place = Town(tmp_path)
+@pytest.fixture(scope="module")
+def indexed(films: Mapping[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A place with an archive into which nobody has searched yet, and a copy of it."""
+    folder = tmp_path_factory.mktemp("town")
+    (folder / "now").mkdir()
+    place = Town(folder / "now")
     place.films = films
     for hour, name in ((10, "red"), (11, "none"), (12, "violet")):
         place.film(f"20250219T{hour}0000", name)
         place.film(f"20250219T{hour}0000", "none" if name == "red" else name, "nowon", "N-1")
+    paths = sorted(place.footage.rglob("*.mp4"))
+    requests = [ClipRequest(path, path.parts[-3], path.parts[-2], None) for path in paths]
+    index_clips(place.archive, requests, fake_pipeline(), now=lambda: place.hands.moment)
+    shutil.copytree(folder / "now", folder / "kept")
+    return folder / "now", folder / "kept"
+
+
+@pytest.fixture
+def town(indexed: tuple[Path, Path], films: Mapping[str, bytes]) -> Town:
+    """The same place again: the ledger knows its clips by their paths and times."""
+    now, kept = indexed
+    shutil.rmtree(now)
+    shutil.copytree(kept, now)
+    place = Town(now)
+    place.films = films
     return place
 
 
@@ -137,20 +157,14 @@ def test_closed_cases_and_cases_without_photos_are_not_asked(town: Town) -> None
         cases.close_case(CASE, AT)
     record = town.look()
     assert record.stages["standing_searches"]["cases"] == []
-    assert open_cases(town.archive) == ((), frozenset())
+    assert open_cases(town.archive, AT) == ((), frozenset())
 
 
 def test_what_was_shown_or_judged_is_no_news(town: Town) -> None:
-    town.look()
     town.open_case()
     window = Filters(("nowon", "songpa"), (), AT - 86_400_000, AT)
     first, second, *rest = [each for each, _, _ in searched(town, window)][:4]
-    with Catalogue(town.archive, "write") as catalogue:  # as if all had come only now
-        clips = [clip.sha256 for clip in catalogue.snapshot().clips]
-        catalogue._file.path.stat()
-        with catalogue._file.write() as tables:
-            for clip in clips:
-                tables["meta"].put(f"unsearched/{clip}", True)
+    with Catalogue(town.archive) as catalogue:
         judged = begin(town.archive, catalogue.snapshot(), CASE, [first], ()).confirmed
     with Cases(town.archive) as cases:
         cases.record(CASE, AT, confirmed=judged)
@@ -173,12 +187,32 @@ def test_a_search_of_the_case_makes_leads_no_news(town: Town) -> None:
 
 def test_footage_that_was_indexed_by_hand_or_by_a_killed_night_is_searched_too(town: Town) -> None:
     town.open_case()
-    paths = sorted(town.footage.rglob("*.mp4"))
-    requests = [ClipRequest(path, path.parts[-3], path.parts[-2], None) for path in paths]
-    index_clips(town.archive, requests, fake_pipeline(), now=lambda: town.hands.moment)
     record = town.look()
     assert (record.done, record.roots[0].known) == (0, 6)
     assert found(record)
+
+
+def test_a_case_reaches_its_own_districts_and_ends_when_it_expires(town: Town) -> None:
+    for case, districts, expires in (
+        ("2026-N", ("nowon",), None), ("2026-J", ("jung",), None), ("2026-X", None, AT - 1),
+    ):  # fmt: skip
+        town.open_case(case)
+        with Cases(town.archive) as cases, cases._file.write() as tables:
+            mandate = pack_mandate(Mandate("", expires, "kim", districts))
+            tables["cases"].put(case, {"opened_ms": AT, "closed_ms": None, "mandate": mandate})
+    assert open_cases(town.archive, AT) == (("2026-J", "2026-N"), frozenset({"nowon", "jung"}))
+    town.look(lead_probability=1e-6)
+    assert {lead.district for lead in town.case("2026-N").leads} == {"nowon"}
+    assert town.case("2026-J").leads == ()
+    assert town.case("2026-X").leads == ()
+
+
+def test_every_standing_search_is_in_the_audit_log(town: Town) -> None:
+    town.open_case()
+    town.look()
+    [entry] = recent(town.archive, 0, "search")
+    assert (entry.deed.case, entry.deed.actor.way) == (CASE, "system")
+    assert entry.deed.scope["districts"] == ["nowon", "songpa"]
 
 
 def test_footage_that_comes_late_is_searched_day_by_day(town: Town) -> None:
@@ -203,7 +237,7 @@ def test_districts_with_confirmed_sightings_of_open_cases_come_first(town: Town)
         judged = begin(town.archive, catalogue.snapshot(), CASE, [tracklet], ()).confirmed
     with Cases(town.archive) as cases:
         cases.record(CASE, AT, confirmed=judged)
-    assert open_cases(town.archive) == ((CASE,), frozenset({"nowon"}))
+    assert open_cases(town.archive, AT) == ((CASE,), frozenset({"nowon"}))
     town.film("20250219T190000", "none", "songpa")
     town.film("20250219T080000", "none", "nowon", "N-1")  # older, and first all the same
     order: list[str] = []
@@ -215,7 +249,9 @@ def test_districts_with_confirmed_sightings_of_open_cases_come_first(town: Town)
 
 
 def test_without_a_calibration_nothing_is_guessed(town: Town) -> None:
-    town.open_case()
+    shutil.rmtree(town.archive.home)  # of another model
+    with Catalogue(town.archive, "create"):
+        town.open_case()
     strange = fake_pipeline("ab" * 32)
     record = town.look(strange)
     assert record.exit_code == 1
@@ -248,13 +284,6 @@ def test_leads_go_with_what_they_point_to(town: Town) -> None:
     with Cases(town.archive) as cases:
         cases.delete(CASE)
     assert CASE.encode() not in town.archive.cases.read_bytes()
-
-
-def test_a_case_of_the_format_before_is_read(town: Town) -> None:
-    town.open_case()
-    with Cases(town.archive) as cases, cases._file.write() as tables:
-        tables["meta"].put("format_version", 1)
-    assert town.case().leads == ()
 
 
 def test_leads_that_were_altered_are_told(town: Town) -> None:
