@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
     from indexer.clips import ClipRequest
     from indexer.districts import Districts
+    from indexer.executors import InProcess
     from indexer.index_report import IndexReport
     from indexer.night_record import NightRecord
     from indexer.settings import Settings
     from indexer.shard.files import ArchiveFiles
     from indexer.snapshot import Snapshot
+    from indexer.workers import WorkerProcesses
     from reid.calibration import Calibration
     from reid.detector import Detector
     from reid.embedder import Embedder
@@ -204,6 +206,10 @@ def nightly(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would be done; write nothing.")
     ] = False,
+    workers: Annotated[
+        str | None,
+        typer.Option(help="How many clips at a time, a number or auto. [default: that of reid.toml]"),
+    ] = None,
     log_format: Annotated[
         str,
         typer.Option(help="Events on stderr: text, json, or none. [default: none on a terminal, else text]"),
@@ -212,7 +218,9 @@ def nightly(
     as_json: Json = False,
 ) -> int:
     """Index what is new below the footage roots, most valuable first, and see to all a night needs."""
+    from indexer.decisions import RunOptions
     from indexer.journal import log_form
+    from indexer.nightly import Work
     from indexer.progress import bar_or_nothing
     from search.night import DryRun, NightOptions, plan_night, run_nightly
 
@@ -223,8 +231,10 @@ def nightly(
         done: DryRun | NightRecord = plan_night(archive, settings, table)
     else:
         with bar_or_nothing() as progress:
-            load = functools.partial(_pipeline, archive, settings)
-            done = run_nightly(archive, settings, table, load, options, progress)
+            rules = RunOptions(False, settings.clip_time_factor, settings.clip_time_floor_s)
+            work = Work(_executors(archive, settings, workers), rules)
+            models = functools.partial(_models, archive, settings)
+            done = run_nightly(archive, settings, table, work, models, options, progress)
     if as_json:
         _print_json(done.to_json())
     else:
@@ -1508,18 +1518,29 @@ def _index(
     from indexer.catalogue import Catalogue
     from indexer.decisions import RunOptions
     from indexer.indexing import index_with
-    from indexer.pipeline import PipelineChoice, PipelineOptions
     from indexer.progress import shown_progress
-    from indexer.workers import fitting_workers, local_executor
 
-    count = fitting_workers(workers or settings.workers, len(requests))
     with Catalogue(archive, "create"):  # an unfit archive is told before the models are loaded
         pass
+    options = RunOptions(replace, settings.clip_time_factor, settings.clip_time_floor_s)
+    executors = _executors(archive, settings, workers)
+    with executors(len(requests)) as executor, shown_progress() as progress:
+        return index_with(executor, archive, requests, progress, options=options)
+
+
+def _executors(
+    archive: ArchiveFiles, settings: Settings, workers: str | None
+) -> Callable[[int], InProcess | WorkerProcesses]:
+    """Gives who works on so many clips; raises at once when workers or models are no such."""
+    from indexer.pipeline import PipelineChoice, PipelineOptions
+    from indexer.workers import fitting_workers, local_executor
+
     looking = PipelineOptions(frames_per_second=settings.frames_per_second)
     choice = PipelineChoice(settings.detector, settings.embedder, archive.models, looking)
-    options = RunOptions(replace, settings.clip_time_factor, settings.clip_time_floor_s)
-    with local_executor(choice, count, settings.worker_memory_mb) as executor, shown_progress() as progress:
-        return index_with(executor, archive, requests, progress, options=options)
+    asked = workers or settings.workers
+    choice.kit()
+    fitting_workers(asked, 1)
+    return lambda clips: local_executor(choice, fitting_workers(asked, clips), settings.worker_memory_mb)
 
 
 def _search(
@@ -1601,15 +1622,15 @@ def _search(
 def _desk(archive: ArchiveFiles, settings: Settings) -> Desk:
     from search.desk import Desk
 
-    def load() -> tuple[Detector, Embedder]:
-        from reid.detector import load_detector
-        from reid.embedder import load_embedder
+    return Desk(archive, settings, functools.partial(_models, archive, settings))
 
-        return load_detector(settings.detector, archive.models), load_embedder(
-            settings.embedder, archive.models
-        )
 
-    return Desk(archive, settings, load)
+def _models(archive: ArchiveFiles, settings: Settings) -> tuple[Detector, Embedder]:
+    from reid.detector import load_detector
+    from reid.embedder import load_embedder
+
+    detector = load_detector(settings.detector, archive.models)
+    return detector, load_embedder(settings.embedder, archive.models)
 
 
 def _purpose(archive: ArchiveFiles, case: str | None = None, reason: str | None = None) -> Purpose:

@@ -75,5 +75,11 @@ class Progress:
     def clip_advanced(self, path: Path, seconds: float) -> None:
         """So many seconds of this clip are done."""
 
+    def clip_done(self, clip: ClipDone) -> None:
+        """This clip is in the archive now; its end is told after that."""
+
+    def clip_failed(self, clip: ClipFailed) -> None:
+        """This clip could not be indexed; its end is told after that."""
+
     def clip_ended(self, path: Path, ended: int, total: int) -> None:
         """This clip is done, skipped or failed, as are `ended` of `total`."""

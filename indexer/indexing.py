@@ -274,6 +274,7 @@ class _Run:
         if record_clip(self.archive, self.catalogue, row, clip.fingerprint, look.camera, all_sealed):
             self.decisions.refresh()
         self.done[clip.number] = row
+        self.progress.clip_done(row)
         self.warnings[clip.number] += _oddities(path, look, clip.plan, looked)
         self._end(path)
 
@@ -313,6 +314,7 @@ class _Run:
             elif is_gone(failed.path):  # what is not there is no footage that failed
                 self.catalogue.drop_failure(failed.path)
             self.failed[number] = failed
+            self.progress.clip_failed(failed)
         self._end(request.path)
 
     def _end(self, path: Path) -> None:

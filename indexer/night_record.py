@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from indexer.footage_roots import RootFound
-from indexer.indexing import IndexReport
+from indexer.ledger import ClipDone, ClipFailed
 from indexer.night_lock import Holder
 from indexer.shard.files import ArchiveFiles
 from indexer.times import SEOUL, to_local_iso
@@ -55,7 +55,6 @@ class NightRecord:
         stopped: why indexing stopped before all was done.
         done: clips indexed. tracklets: found in them.
         footage_s: seconds of them. by_district: how many, by slug.
-        skipped: found to be in the archive under another name.
         failed: (path, reason, message) of the first. failed_count: how many.
         warnings: what was odd.
         stages: what each further stage says of itself, by name.
@@ -78,7 +77,6 @@ class NightRecord:
     tracklets: int = 0
     footage_s: float = 0.0
     by_district: Counter[str] = field(default_factory=Counter)
-    skipped: int = 0
     failed: list[tuple[str, str, str]] = field(default_factory=list)
     failed_count: int = 0
     warnings: list[str] = field(default_factory=list)
@@ -102,17 +100,27 @@ class NightRecord:
         left = self.failed_count or self.not_reached or self.unread
         return max(worst, 1 if left else 0)
 
-    def add(self, report: IndexReport) -> None:
-        """Take in what a run of indexing did."""
-        self.done += len(report.done)
-        self.tracklets += report.tracklets
-        self.footage_s += report.footage_s
-        self.by_district.update(clip.district for clip in report.done)
-        self.skipped += len(report.skipped)
-        self.failed_count += len(report.failed)
-        room = max(0, SHOWN - len(self.failed))
-        self.failed += [(clip.path, clip.reason, clip.message) for clip in report.failed[:room]]
-        self.warnings += report.warnings[: max(0, SHOWN - len(self.warnings))]
+    @property
+    def skipped(self) -> int:
+        """Clips that were found to be in the archive under another name."""
+        return self.planned - self.not_reached - self.done - self.failed_count
+
+    def add_done(self, clip: ClipDone) -> None:
+        """One more clip is in the archive."""
+        self.done += 1
+        self.tracklets += clip.tracklets
+        self.footage_s += clip.footage_s
+        self.by_district[clip.district] += 1
+
+    def add_failed(self, clip: ClipFailed) -> None:
+        """One more clip could not be indexed."""
+        self.failed_count += 1
+        if len(self.failed) < SHOWN:
+            self.failed.append((clip.path, clip.reason, clip.message))
+
+    def warn(self, warnings: Sequence[str]) -> None:
+        """Keep what was odd, the first of it."""
+        self.warnings += warnings[: max(0, SHOWN - len(self.warnings))]
 
     def save(self, archive: ArchiveFiles) -> None:
         """Keep it in the archive; a night that is killed leaves what it last was.

@@ -11,21 +11,23 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from indexer.catalogue import Catalogue
 from indexer.compaction import compact
+from indexer.decisions import RunOptions
 from indexer.districts import Districts
+from indexer.executors import Executor
 from indexer.footage_patterns import find_pattern
 from indexer.footage_roots import Discovery, NewClip, Root, discover
-from indexer.indexing import Progress, index_clips
+from indexer.index_report import Progress
+from indexer.indexing import index_with
 from indexer.journal import event, expire
-from indexer.ledger import Fingerprint
+from indexer.ledger import ClipDone, ClipFailed, Fingerprint
 from indexer.night_record import SHOWN, NightRecord, Problem
-from indexer.pipeline import Pipeline
 from indexer.purge import Days, Hold, Order
 from indexer.retention import purge
 from indexer.settings import NightlySettings
@@ -36,6 +38,7 @@ from indexer.verification import verify
 from reid.errors import FootageError, InputError, ReidError
 
 _PORTION = 5000  # clips given to one run of indexing, whose lengths it looks up before it begins
+_SAVE_S = 30.0  # how often the record is kept while clips are indexed
 _ORDERED_BY = "reid nightly, as retention_days is set"
 
 
@@ -90,13 +93,26 @@ class Deadline:
         return max(0.0, min(left))
 
 
+@dataclass(frozen=True)
+class Work:
+    """Who works on clips, and how.
+
+    Attributes:
+        executor: gives one for so many clips; as a context it is closed.
+        options: of the run.
+    """
+
+    executor: Callable[[int], AbstractContextManager[Executor]]
+    options: RunOptions = field(default_factory=RunOptions)
+
+
 @dataclass
 class Night:
     """A night under way.
 
     Attributes:
         archive: whose night. settings: of nightly. districts: all there are.
-        load: gives the pipeline, once something is to be indexed.
+        work: who does the work on clips.
         record: what has become of it.
         first: slugs of the districts that come first.
         days: how many each district keeps. holds: gives the sightings of open cases.
@@ -107,7 +123,7 @@ class Night:
     archive: ArchiveFiles
     settings: NightlySettings
     districts: Districts
-    load: Callable[[], Pipeline]
+    work: Work
     record: NightRecord
     first: Collection[str]
     days: Days
@@ -115,7 +131,6 @@ class Night:
     deadline: Deadline
     clock: Clock
     progress: Progress = field(default_factory=Progress)
-    workers: int = 1
 
     def run(self) -> None:
         """All of it. What fails is in the record, and the next stage is done all the same."""
@@ -187,25 +202,28 @@ class Night:
 
     def index(self, found: Discovery) -> None:
         """The clips that are new, then those that no longer grow."""
-        pending: Sequence[NewClip] = found.clips
-        self._index(pending)
-        if found.growing and not self.deadline.reached():
-            settled = self._settled(found.growing)
-            if settled:
-                self.record.planned += len(settled)
-                self.record.not_reached += len(settled)
-                self._index(settled)
+        if not found.clips and not found.growing:
+            return
+        with self.work.executor(max(len(found.clips), 1)) as executor:
+            self._index(executor, found.clips)
+            settled = self._settled(found.growing) if found.growing and not self.deadline.reached() else []
+            self.record.planned += len(settled)
+            self.record.not_reached += len(settled)
+            self._index(executor, settled)
 
-    def _index(self, clips: Sequence[NewClip]) -> None:
+    def _index(self, executor: Executor, clips: Sequence[NewClip]) -> None:
+        told = _Told(self)
         for begin in range(0, len(clips), _PORTION):
+            if not self.deadline.reached():
+                portion = [clip.request() for clip in clips[begin : begin + _PORTION]]
+                report = index_with(
+                    executor, self.archive, portion, told, self.clock.now, options=self.work.options,
+                    stop_when=lambda: self.deadline.reached() is not None,
+                )  # fmt: skip
+                self.record.warn(report.warnings)
             self.record.stopped = self.record.stopped or self.deadline.reached()
-            if self.record.stopped:
-                return
-            portion = [clip.request() for clip in clips[begin : begin + _PORTION]]
-            report = index_clips(self.archive, portion, self.load(), self.progress, self.clock.now)
-            self.record.add(report)
-            self.record.not_reached -= len(report.done) + len(report.skipped) + len(report.failed)
-            self.record.save(self.archive)
+            if not self.record.not_reached:  # it was reached after the last clip
+                self.record.stopped = None
 
     def _settled(self, growing: Sequence[NewClip]) -> list[NewClip]:
         """Those that have not changed since they were met, once the time of settling is over."""
@@ -251,7 +269,7 @@ class Night:
 
     def compact(self) -> None:
         """One segment a district and day."""
-        done = compact(self.archive, workers=min(self.workers, len(os.sched_getaffinity(0))))
+        done = compact(self.archive, workers=len(os.sched_getaffinity(0)))
         for shard, reason in done.failed:
             self.problem("compact", shard, f"{reason}; see: reid verify --deep")
         self.record.stages["compact"] = {
@@ -266,6 +284,40 @@ class Night:
             self.problem("retention", name, "could not be read, and went as a whole")
         self.record.stages["retention"] = {**done.to_json(), "said": "; ".join(done.lines())}
         event("retention", districts=[each.district for each in done.districts], proof=done.proof)
+
+
+class _Told(Progress):
+    """Takes down what becomes of each clip as it happens, and passes on to whoever is shown it."""
+
+    def __init__(self, night: Night) -> None:
+        self._night, self._shown = night, night.progress
+        self._saved = night.clock.elapsed()
+
+    def clip_started(self, path: Path, number: int, total: int) -> None:
+        self._shown.clip_started(path, number, total)
+        event("clip_started", clip=str(path), number=number, of=total)
+
+    def clip_advanced(self, path: Path, seconds: float) -> None:
+        self._shown.clip_advanced(path, seconds)
+
+    def clip_done(self, clip: ClipDone) -> None:
+        self._night.record.add_done(clip)
+        told = clip.to_json()
+        event("clip_done", **told, seconds_taken=round(clip.seconds_taken, 3))
+
+    def clip_failed(self, clip: ClipFailed) -> None:
+        self._night.record.add_failed(clip)
+        event(
+            "clip_failed", logging.WARNING, clip=clip.path, district=clip.district, camera=clip.camera,
+            reason=clip.reason, message=clip.message,
+        )  # fmt: skip
+
+    def clip_ended(self, path: Path, ended: int, total: int) -> None:
+        self._shown.clip_ended(path, ended, total)
+        self._night.record.not_reached -= 1
+        if self._night.clock.elapsed() - self._saved >= _SAVE_S:
+            self._saved = self._night.clock.elapsed()
+            self._night.record.save(self._night.archive)
 
 
 def find_new(

@@ -14,18 +14,19 @@ from typing import Any
 
 from indexer.catalogue import Catalogue, writer_lock
 from indexer.districts import Districts
-from indexer.indexing import Progress
+from indexer.index_report import Progress
 from indexer.journal import LogFormat, event, journal
 from indexer.metrics import write_metrics
 from indexer.night_lock import night_lock
 from indexer.night_record import NightRecord
-from indexer.nightly import Clock, Deadline, Night, find_new, footage_roots, priority
-from indexer.pipeline import Pipeline
+from indexer.nightly import Clock, Deadline, Night, Work, find_new, footage_roots, priority
 from indexer.purge import Days
 from indexer.settings import CLOCK, Settings
 from indexer.shard.files import ArchiveFiles
 from indexer.status import read_status
 from indexer.times import milliseconds
+from reid.detector import Detector
+from reid.embedder import Embedder
 from reid.errors import BusyError, InputError, StorageError
 from search.actors import Actor
 from search.casebook import delete_due
@@ -34,6 +35,8 @@ from search.engine import Engine
 from search.leads import Lead
 from search.notify import Notice, tell
 from search.standing import Searched, Threshold, open_cases, scopes, search_standing
+
+Models = Callable[[], tuple[Detector, Embedder]]
 
 _FEW = 10  # clips shown by a dry run, cases in a notice's subject
 
@@ -60,13 +63,13 @@ class NightOptions:
 
 
 def run_nightly(
-    archive: ArchiveFiles, settings: Settings, districts: Districts, load: Callable[[], Pipeline],
+    archive: ArchiveFiles, settings: Settings, districts: Districts, work: Work, models: Models,
     options: NightOptions | None = None, progress: Progress | None = None, clock: Clock | None = None,
 ) -> NightRecord:  # fmt: skip
     """Do the night. What cannot be done is in the record, which is also kept in the archive.
 
     Args:
-        load: gives the pipeline; asked once, when it is first needed.
+        work: who works on clips. models: gives those of the archive, for standing searches, when needed.
         progress: of indexing.
 
     Raises:
@@ -85,7 +88,7 @@ def run_nightly(
         record.save(archive)
         event("night_started", night=record.name, holder=str(holder))
         with _ending(record, archive, time):
-            night = _night(archive, settings, districts, _once(load), asked, progress, time, record)
+            night = _night(archive, settings, districts, work, models, asked, progress, time, record)
         _measure(night, settings)
         event("night_ended", night=record.name, exit_code=record.exit_code, done=record.done)
     return record
@@ -124,25 +127,14 @@ def _refuse_writers(archive: ArchiveFiles) -> None:
         raise
 
 
-def _once(load: Callable[[], Pipeline]) -> Callable[[], Pipeline]:
-    kept: list[Pipeline] = []
-
-    def get() -> Pipeline:
-        if not kept:
-            kept.append(load())
-        return kept[0]
-
-    return get
-
-
 def _night(
-    archive: ArchiveFiles, settings: Settings, districts: Districts, load: Callable[[], Pipeline],
+    archive: ArchiveFiles, settings: Settings, districts: Districts, work: Work, models: Models,
     options: NightOptions, progress: Progress | None, clock: Clock, record: NightRecord,
 ) -> Night:  # fmt: skip
     until = settings.nightly.until if options.until is None else options.until
     hours = settings.nightly.max_hours if options.max_hours is None else options.max_hours
     night = Night(
-        archive, settings.nightly, districts, load, record, frozenset(), Days.of(settings, districts),
+        archive, settings.nightly, districts, work, record, frozenset(), Days.of(settings, districts),
         lambda: holds(archive), Deadline.of(clock, until, hours), clock, progress or Progress(),
     )  # fmt: skip
     cases: tuple[str, ...] = ()
@@ -157,7 +149,7 @@ def _night(
     night.run()
     searched: tuple[Searched, ...] = ()
     with night.stage("standing_searches"):
-        searched = _standing(night, settings, cases)
+        searched = _standing(night, settings, cases, models)
     if "retention" in record.stages:  # it ran, so the clock by which cases are deleted is plausible
         with night.stage("cases_due"):
             gone = delete_due(archive, settings, Actor.system())
@@ -169,7 +161,9 @@ def _night(
     return night
 
 
-def _standing(night: Night, settings: Settings, cases: tuple[str, ...]) -> tuple[Searched, ...]:
+def _standing(
+    night: Night, settings: Settings, cases: tuple[str, ...], models: Models
+) -> tuple[Searched, ...]:
     """Ask every open case of all that no standing search has seen, this night or one that was killed."""
     archive, record = night.archive, night.record
     with Catalogue(archive) as catalogue:
@@ -178,12 +172,11 @@ def _standing(night: Night, settings: Settings, cases: tuple[str, ...]) -> tuple
     clips = sum(len(each.clips) for each in asked)
     searched: tuple[Searched, ...] = ()
     if cases and asked:
-        pipeline = night.load()
+        loaded = models()
         threshold = Threshold(settings.nightly.lead_probability, settings.nightly.lead_score)
-        models = (pipeline.detector, pipeline.embedder)
-        with Engine(archive, pipeline.embedder.spec, settings.code_memory_mb << 20) as engine:
+        with Engine(archive, loaded[1].spec, settings.code_memory_mb << 20) as engine:
             now_ms = lambda: milliseconds(night.clock.now())  # noqa: E731
-            searched = tuple(search_standing(engine, cases, asked, models, threshold, now_ms))
+            searched = tuple(search_standing(engine, cases, asked, loaded, threshold, now_ms))
     for each in searched:
         if each.refused is not None:
             night.problem("standing_searches", f"case {each.case}", each.refused)

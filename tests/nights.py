@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 
 from indexer.catalogue import Catalogue
 from indexer.districts import load_districts
+from indexer.executors import InProcess
 from indexer.night_record import NightRecord
-from indexer.nightly import Clock
+from indexer.nightly import Clock, Work
 from indexer.pipeline import Pipeline
 from indexer.settings import Settings
 from indexer.shard.files import ArchiveFiles
@@ -82,10 +82,11 @@ class Place:
     def night(
         self, pipeline: Pipeline | None = None, settings: Settings | None = None, **options: Any
     ) -> NightRecord:
-        load: Callable[[], Pipeline] = lambda: pipeline or KnownPipeline()  # noqa: E731
+        used = pipeline or KnownPipeline()
+        work = Work(lambda clips: InProcess(used))
         return run_nightly(
-            self.archive, settings or self.settings(), load_districts(), load, NightOptions(**options),
-            clock=self.hands.clock,
+            self.archive, settings or self.settings(), load_districts(), work,
+            lambda: (used.detector, used.embedder), NightOptions(**options), clock=self.hands.clock,
         )  # fmt: skip
 
     def known(self) -> list[str]:
