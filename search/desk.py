@@ -45,6 +45,9 @@ if TYPE_CHECKING:  # a search by description alone needs no torch
 Loader = Callable[[], "tuple[Detector, Embedder]"]
 """Gives the models of an archive when they are first needed."""
 
+STANDING = "standing search of new footage"
+"""Reason of the program's own searches, as the audit log has it."""
+
 _KEPT_QUERIES = 8  # photos as they were understood; each may take 30 MB
 
 
@@ -177,6 +180,19 @@ class Desk(Closing):
         """Ask a request that is made already, as a replay does; raises as `search`."""
         self._allow(request.filters, purpose, self.snapshot())
         return self._found(request, purpose)
+
+    def ask_standing(self, request: Request, case_id: str) -> SearchResult:
+        """Ask for an open case as the program itself: recorded, and shown to nobody yet.
+
+        Args:
+            request: within what the case reaches; that is the caller's to see to.
+
+        Raises:
+            StorageError: as `search`.
+        """
+        result = find_sightings(self.engine, request)
+        record(self.archive, _deed(result, Purpose(Actor.system(), None, case_id, STANDING)))
+        return result
 
     def query(self, photo: GivenPhoto) -> Query:
         """A photo as it is understood; kept for the next time."""

@@ -5,7 +5,7 @@ Owns what of a case reaches a notice, and the order around the indexing. The com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,18 +25,14 @@ from indexer.settings import CLOCK, Settings
 from indexer.shard.files import ArchiveFiles
 from indexer.status import read_status
 from indexer.times import milliseconds
-from reid.detector import Detector
-from reid.embedder import Embedder
 from reid.errors import BusyError, InputError, StorageError
 from search.actors import Actor
 from search.casebook import delete_due
 from search.casework import holds
-from search.engine import Engine
+from search.desk import Desk, Loader
 from search.leads import Lead
 from search.notify import Notice, tell
 from search.standing import Searched, Threshold, open_cases, scopes, search_standing
-
-Models = Callable[[], tuple[Detector, Embedder]]
 
 _FEW = 10  # clips shown by a dry run, cases in a notice's subject
 
@@ -63,7 +59,7 @@ class NightOptions:
 
 
 def run_nightly(
-    archive: ArchiveFiles, settings: Settings, districts: Districts, work: Work, models: Models,
+    archive: ArchiveFiles, settings: Settings, districts: Districts, work: Work, models: Loader,
     options: NightOptions | None = None, progress: Progress | None = None, clock: Clock | None = None,
 ) -> NightRecord:  # fmt: skip
     """Do the night. What cannot be done is in the record, which is also kept in the archive.
@@ -128,7 +124,7 @@ def _refuse_writers(archive: ArchiveFiles) -> None:
 
 
 def _night(
-    archive: ArchiveFiles, settings: Settings, districts: Districts, work: Work, models: Models,
+    archive: ArchiveFiles, settings: Settings, districts: Districts, work: Work, models: Loader,
     options: NightOptions, progress: Progress | None, clock: Clock, record: NightRecord,
 ) -> Night:  # fmt: skip
     until = settings.nightly.until if options.until is None else options.until
@@ -162,7 +158,7 @@ def _night(
 
 
 def _standing(
-    night: Night, settings: Settings, cases: tuple[str, ...], models: Models
+    night: Night, settings: Settings, cases: tuple[str, ...], models: Loader
 ) -> tuple[Searched, ...]:
     """Ask every open case of all that no standing search has seen, this night or one that was killed."""
     archive, record = night.archive, night.record
@@ -172,11 +168,11 @@ def _standing(
     clips = sum(len(each.clips) for each in asked)
     searched: tuple[Searched, ...] = ()
     if cases and asked:
-        loaded = models()
         threshold = Threshold(settings.nightly.lead_probability, settings.nightly.lead_score)
-        with Engine(archive, loaded[1].spec, settings.code_memory_mb << 20) as engine:
+        with Desk(archive, settings, models) as desk:
+            desk.models  # noqa: B018  before the engine, which is opened for what they are
             now_ms = lambda: milliseconds(night.clock.now())  # noqa: E731
-            searched = tuple(search_standing(engine, cases, asked, loaded, threshold, now_ms))
+            searched = tuple(search_standing(desk, cases, asked, threshold, now_ms))
     for each in searched:
         if each.refused is not None:
             night.problem("standing_searches", f"case {each.case}", each.refused)

@@ -14,24 +14,15 @@ from indexer.ledger import ClipDone
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import Snapshot
 from indexer.times import from_milliseconds, local_day
-from reid.detector import Detector
-from reid.embedder import Embedder
 from reid.errors import InputError, PhotoError
-from search.actors import Actor
-from search.audit import Deed, record
 from search.cases import Cases
 from search.casework import begin
-from search.desk import scope_json
-from search.engine import Engine
+from search.desk import Desk, GivenPhoto
 from search.filters import Filters
 from search.leads import Lead, gone
 from search.policy import is_expired
-from search.query import query_of
 from search.request import Request
-from search.sightings import SHORTLIST, Sighting, find_sightings
-
-REASON = "standing search of new footage"
-"""As the audit log has it; the program itself asks."""
+from search.sightings import SHORTLIST, Sighting
 
 
 @dataclass(frozen=True)
@@ -135,57 +126,49 @@ def scopes(snapshot: Snapshot, new: Sequence[str]) -> tuple[Scope, ...]:
 
 
 def search_standing(
-    engine: Engine, cases: Sequence[str], asked: Sequence[Scope], models: tuple[Detector, Embedder],
-    threshold: Threshold, now_ms: Callable[[], int],
-) -> Iterator[Searched]:  # fmt: skip
+    desk: Desk, cases: Sequence[str], asked: Sequence[Scope], threshold: Threshold, now_ms: Callable[[], int]
+) -> Iterator[Searched]:
     """Ask each case of the new footage, and keep with it what is new; one that cannot be asked is told.
 
     Args:
-        engine: the archive, open. cases: ids. asked: see `scopes`.
+        desk: of the archive. cases: ids. asked: see `scopes`.
         now_ms: the present, milliseconds since 1970 UTC.
 
     Raises:
         ArchiveError: the archive or the cases are not fit.
     """
-    snapshot = engine.view().snapshot
     for case_id in cases:
         try:
-            found = _search(engine, snapshot, case_id, asked, models, threshold, now_ms())
+            found = _search(desk, case_id, asked, threshold, now_ms())
         except InputError as error:  # closed meanwhile, or its photo cannot be read
             found = Searched(case_id, refused=str(error), final=isinstance(error, PhotoError))
         event("standing_search", case=found.case, leads=len(found.leads), refused=found.refused)
         yield found
 
 
-def _search(
-    engine: Engine, snapshot: Snapshot, case_id: str, asked: Sequence[Scope],
-    models: tuple[Detector, Embedder], threshold: Threshold, now_ms: int,
-) -> Searched:  # fmt: skip
-    if engine.calibration is None and not threshold.score:
+def _search(desk: Desk, case_id: str, asked: Sequence[Scope], threshold: Threshold, now_ms: int) -> Searched:
+    if desk.engine.calibration is None and not threshold.score:
         return Searched(
             case_id,
             refused="the model has no calibration, so no probability can be compared; calibrate it with: reid"
             " eval --calibrate, or set lead_score under [nightly]",
         )
-    detector, embedder = models
-    work = begin(engine.archive, snapshot, case_id, (), ())
+    snapshot = desk.snapshot()
+    work = begin(desk.archive, snapshot, case_id, (), ())
     queries = tuple(
-        query_of(photo.data, photo.name, detector, embedder, box=photo.person_box) for photo in work.photos
+        desk.query(GivenPhoto(photo.name, photo.data, box=photo.person_box)) for photo in work.photos
     )
     leads: dict[str, Lead] = {}
     damaged: dict[str, str] = {}
     assert work.case is not None
     for scope in filter(None, (each.within(work.case.mandate.districts) for each in asked)):
         request = Request(queries, scope.filters, SHORTLIST, feedback=work.feedback, judged=work.judged)
-        result = find_sightings(engine, request)
-        photos = [query.sha256 for query in queries]
-        told = {**scope_json(scope.filters), "photos": photos, "model": result.model}
-        record(engine.archive, Deed("search", Actor.system(), case_id, REASON, scope=told))
+        result = desk.ask_standing(request, case_id)
         damaged |= dict(result.damaged)
         for sighting in result.sightings:
             if sighting.record.clip in scope.clips and threshold.passes(sighting):
                 leads[sighting.record.id] = _lead(sighting, now_ms)
-    with Cases(engine.archive) as cases:
+    with Cases(desk.archive) as cases:
         cases.drop_leads(case_id, gone(cases.get(case_id).leads, snapshot.erasures))
         new = cases.add_leads(case_id, tuple(leads.values()))
     clips = sum(len(scope.clips) for scope in asked)
