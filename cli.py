@@ -456,6 +456,43 @@ def status(
         typer.echo("\n".join(found.notes()))
 
 
+@app.command("plan")
+@_command
+def plan_capacity(
+    cameras: Annotated[int, typer.Option(help="Cameras in all districts.")],
+    hours: Annotated[float, typer.Option(help="Hours of footage a day from each.")],
+    people_per_hour: Annotated[float, typer.Option(help="Passages of people before a camera in an hour.")],
+    days: Annotated[int, typer.Option(help="Days that are kept.")],
+    district_count: Annotated[int, typer.Option(help="Districts the cameras are spread over.")] = 1,
+    seconds_in_view: Annotated[
+        float | None, typer.Option(min=0.1, help="How long a passage lasts. [default: as in the archive]")
+    ] = None,
+    index_hours: Annotated[float, typer.Option(help="Hours of a day in which machines index.")] = 24.0,
+    clip_minutes: Annotated[float, typer.Option(help="Length of a clip.")] = 60.0,
+    footage: Annotated[
+        list[Path] | None,
+        typer.Option(help="Measure on this short clip of yours; repeats. [default: the demo's]"),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Measure this machine anew.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """What a load needs: disk, memory, core-hours and machines, by what this machine is measured to do."""
+    from search.capacity import HEADER, Load
+    from search.planning import plan
+
+    load = Load(cameras, hours, people_per_hour, days, district_count, index_hours, clip_minutes)
+    archive = _archive(home)
+    settings = _settings(archive)[0]
+    found = plan(archive, settings, load, footage or (), seconds_in_view, again=again, tell=_say)
+    if as_json:
+        _print_json(found.to_json())
+        return
+    _print_table(list(HEADER), found.rows())
+    for line in found.assumptions:
+        typer.echo(f"assumed: {line}")
+
+
 @app.command()
 @_command
 def doctor(

@@ -121,6 +121,10 @@ class ArchiveFiles:
         yield from (self.home / "codebooks").glob(".*.tmp")
         yield from self.proofs.glob(".*.tmp")
 
+    def trial(self, key: str) -> Path:
+        """What was measured on a machine with certain models."""
+        return self.home / "trials" / f"{key}.json"
+
     @property
     def proofs(self) -> Path:
         """Proofs of what retention removed."""

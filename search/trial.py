@@ -1,0 +1,278 @@
+"""What indexing and searching cost on this machine: a short trial, one core, on clips that show people.
+
+Owns the measurement and keeps its result for each machine and models. Knows no wanted load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexer.catalogue import TABLES, Catalogue
+from indexer.clips import ClipRequest
+from indexer.codes import Codebook, CodePool, inner_products
+from indexer.indexing import index_clips
+from indexer.keyvalue import KeyValueFile
+from indexer.ledger import ClipDone, unpack_done
+from indexer.pipeline import Pipeline, PipelineOptions
+from indexer.settings import Settings
+from indexer.shard.files import ArchiveFiles
+from indexer.video import open_clip
+from reid.detector import Detector, load_detector
+from reid.durable import make_folder, write_file
+from reid.embedder import Embedder, load_embedder
+from reid.errors import InputError
+from reid.images import crop
+from reid.vectors import unit_rows
+from search.provenance import code_version, processor
+
+_TRIAL_ROWS = 1 << 16
+_TRIAL_CLIPS = 20_000  # rows of a ledger
+_TURNS = 3
+_BATCH = 8  # frames, as indexing takes them
+_START = datetime(2025, 11, 3, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What one core of this machine needs.
+
+    Attributes:
+        processor: its model. cores: that may be used. memory_bytes: of the machine.
+        detector, embedder: names of the models. dimension: of a vector. frames_per_second: looked at.
+        footage: what the trial's clips are, in words. footage_s: seconds of them.
+        people: tracklets in them. crops: detections of these.
+        decode_core_s: core-seconds for a second of such footage.
+        detect_core_s: for a frame that is looked at.
+        embed_core_s: for a crop, with its cutting out.
+        rest_core_s: for a crop, tracking, choosing and sealing.
+        bytes_per_tracklet, vectors_per_tracklet: of sealed segments without codes.
+        worker_bytes: resident memory of the process at its most.
+        exact_ms: for a million vectors compared exactly. codes_ms: by their codes.
+        code_bytes: memory for a vector's code.
+        ledger_disk_bytes, ledger_memory_bytes: for a clip, in the catalogue and in a process that reads it.
+        measured_at: ISO 8601, UTC.
+    """
+
+    processor: str
+    cores: int
+    memory_bytes: int
+    detector: str
+    embedder: str
+    dimension: int
+    frames_per_second: float
+    footage: str
+    footage_s: float
+    people: int
+    crops: int
+    decode_core_s: float
+    detect_core_s: float
+    embed_core_s: float
+    rest_core_s: float
+    bytes_per_tracklet: float
+    vectors_per_tracklet: float
+    worker_bytes: int
+    exact_ms: float
+    codes_ms: float
+    code_bytes: float
+    ledger_disk_bytes: float
+    ledger_memory_bytes: float
+    measured_at: str
+
+
+def rates_of(
+    archive: ArchiveFiles, settings: Settings, clips: Sequence[Path], *, again: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Rates:  # fmt: skip
+    """The rates of this machine with these models, measured in a process of one thread that sees no GPU.
+
+    Args:
+        archive: whose models are used; keeps the result, if there is an archive.
+        clips: that show people, a few seconds to a minute each.
+        again: measure even if there is a result. tell: that it is measured.
+
+    Raises:
+        InputError: nobody is in the clips, or one cannot be read.
+        ModelError, StorageError: the models or the disk.
+    """
+    kept = archive.trial(_key(settings, clips))
+    if not again:
+        try:
+            return Rates(**json.loads(kept.read_bytes()))
+        except (OSError, ValueError, TypeError):  # none yet, or of another release
+            pass
+    tell(f"measuring this machine on {len(clips)} clips, which takes a minute or two")
+    rates = _alone(measure, archive.home, settings, tuple(clips))
+    if archive.catalogue.exists():
+        make_folder(kept.parent)
+        write_file(kept, json.dumps(asdict(rates), indent=1).encode())
+    return rates
+
+
+def _key(settings: Settings, clips: Sequence[Path]) -> str:
+    known = [(str(clip), clip.stat().st_size) for clip in clips if clip.exists()]
+    what = (
+        processor(), len(os.sched_getaffinity(0)), settings.detector, settings.embedder,
+        settings.frames_per_second, code_version(), known,
+    )  # fmt: skip
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+
+
+def _alone(work: Callable[..., Rates], *given: Any) -> Rates:
+    """Call it in a new process with one thread and no GPU."""
+    wanted = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            return pool.submit(work, *given).result()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def measure(home: Path, settings: Settings, clips: Sequence[Path]) -> Rates:
+    """Measure in this process; see `rates_of`."""
+    models = ArchiveFiles(home).models
+    detector, embedder = load_detector(settings.detector, models), load_embedder(settings.embedder, models)
+    stages = _stages(detector, embedder, settings.frames_per_second, clips)
+    with tempfile.TemporaryDirectory(prefix="reid-trial-") as folder:
+        archive = ArchiveFiles(Path(folder) / "archive")
+        pipeline = Pipeline(detector, embedder, PipelineOptions(settings.frames_per_second))
+        requests = [
+            ClipRequest(clip.absolute(), "songpa", "T-1", _START + timedelta(hours=number))
+            for number, clip in enumerate(clips)
+        ]
+        begun = time.process_time()
+        report = index_clips(archive, requests, pipeline)
+        whole = time.process_time() - begun
+        if report.failed:
+            raise InputError(f"the trial could not index a clip: {report.failed[0].message}")
+        with Catalogue(archive) as catalogue:
+            entries = catalogue.snapshot().segments
+        tracklets = sum(entry.tracklets for entry in entries)
+        if not tracklets or not stages.crops:
+            raise InputError("nobody is in the trial's clips; give clips with people: --footage CLIP")
+        ledger = _ledger(Path(folder), report.done[0])
+        dimension = embedder.spec.dimension
+        assert dimension is not None
+        exact_ms, codes_ms, code_bytes = _scans(Path(folder), dimension)
+    known = stages.decode_s + stages.detect_s + stages.embed_s
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Rates(
+        processor(), len(os.sched_getaffinity(0)), memory_bytes(), settings.detector, settings.embedder,
+        dimension, settings.frames_per_second, stages.footage, stages.seconds, tracklets, stages.crops,
+        stages.decode_s / stages.seconds, stages.detect_s / stages.frames, stages.embed_s / stages.crops,
+        max(0.0, whole - known) / stages.crops, sum(entry.bytes for entry in entries) / tracklets,
+        sum(entry.vectors for entry in entries) / tracklets, peak, exact_ms, codes_ms, code_bytes, *ledger,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+
+
+def memory_bytes() -> int:
+    """Of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@dataclass
+class _Stages:
+    """Core-seconds of each stage over all clips, and how much went through it."""
+
+    footage: str = ""
+    seconds: float = 0.0
+    frames: int = 0
+    crops: int = 0
+    decode_s: float = 0.0
+    detect_s: float = 0.0
+    embed_s: float = 0.0
+
+
+def _stages(detector: Detector, embedder: Embedder, rate: float, clips: Sequence[Path]) -> _Stages:
+    stages = _Stages()
+    kinds: dict[str, None] = {}
+    for number, path in enumerate(clips):
+        with open_clip(path) as clip:
+            kinds[f"{clip.width} x {clip.height}, {clip.average_rate:.0f} frames a second"] = None
+            begun = time.process_time()
+            frames = list(clip.frames(rate))
+            stages.decode_s += time.process_time() - begun
+            stages.seconds += clip.report().last_time_s
+        pictures = [frame.picture for frame in frames]
+        if number == 0:
+            detector.detect(pictures[:1])  # what is made at the first call is made once
+        begun = time.process_time()
+        seen = [
+            one for k in range(0, len(pictures), _BATCH) for one in detector.detect(pictures[k : k + _BATCH])
+        ]
+        stages.detect_s += time.process_time() - begun
+        begun = time.process_time()
+        for picture, people in zip(pictures, seen, strict=True):
+            embedder.embed([crop(picture, box) for box in people.boxes])
+        stages.embed_s += time.process_time() - begun
+        stages.frames += len(pictures)
+        stages.crops += sum(len(people.boxes) for people in seen)
+    stages.footage = "; ".join(kinds)
+    return stages
+
+
+def _ledger(folder: Path, clip: ClipDone) -> tuple[float, float]:
+    """Bytes that a clip takes in a catalogue on disk, and in memory as it is read."""
+    path = folder / "ledger.lmdb"
+    rows = [replace(clip, sha256=hashlib.sha256(b"%d" % k).hexdigest()) for k in range(_TRIAL_CLIPS)]
+    with KeyValueFile(path, TABLES) as file:
+        before = path.stat().st_blocks
+        with file.write() as tables:
+            for row in rows:
+                tables["clips"].put(row.sha256, row.pack())
+                key = hashlib.sha256(row.sha256.encode()).hexdigest()
+                tables["files"].put(key, {"size": 1 << 28, "modified_ns": 1 << 60, "sha256": row.sha256})
+        disk = (path.stat().st_blocks - before) * 512 / len(rows)
+        with file.read() as tables:
+            tracemalloc.start()
+            held = [unpack_done(value) for value in tables["clips"].values()]
+            memory = tracemalloc.get_traced_memory()[0] / len(held)
+            tracemalloc.stop()
+    return disk, memory
+
+
+def _scans(folder: Path, dimension: int) -> tuple[float, float, float]:
+    """Milliseconds a million vectors exactly and by codes, and bytes a code takes in memory."""
+    random = np.random.default_rng(0)
+    rows = unit_rows(random.standard_normal((_TRIAL_ROWS, dimension)).astype(np.float32))
+    query = rows[:1]
+    path = folder / "vectors.f16"
+    path.write_bytes(rows.astype(np.float16).tobytes())
+    exact = min(_timed(lambda: inner_products(_read(path, dimension), query)) for _ in range(_TURNS))
+    codebook = Codebook.train(rows[: max(6000, 24 * dimension)], "trial")
+    pool = CodePool(codebook, 1 << 26)
+    slot = pool.load(codebook.encode(rows), len(rows), "trial")
+    coded = min(_timed(lambda: pool.search([(slot, None)], query, 1000, 1)) for _ in range(_TURNS))
+    per_million = 1e6 / len(rows) * 1000
+    return exact * per_million, coded * per_million, pool.bytes_for(len(rows)) / len(rows)
+
+
+def _read(path: Path, dimension: int) -> np.ndarray[Any, np.dtype[np.float16]]:
+    return np.fromfile(path, np.float16).reshape(-1, dimension)
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun

@@ -1,0 +1,193 @@
+"""`reid plan`: each figure follows from its own numbers, and what is measured is what was done."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import cli
+from indexer.rewriting import open_entry
+from indexer.settings import Settings, load_settings
+from indexer.shard.files import ArchiveFiles
+from reid.errors import InputError
+from search import planning, trial
+from search.capacity import Density, Load, capacity
+from search.planning import density_of
+from search.trial import Rates
+from tests import world
+from tests.crowd import fill, snapshot
+
+RATES = Rates(
+    "a processor", 4, 16 << 30, "d", "e", 256, 5.0, "1280 x 720", 60.0, 30, 900, 0.01, 0.1, 0.004, 0.002,
+    9000.0, 1.5, 1 << 30, 60.0, 8.0, 40.0, 1000.0, 2000.0, "2026-01-01T00:00:00+00:00",
+)  # fmt: skip
+DENSITY = Density(8000.0, 2.0, 10.0, "by hand")
+LOADS = [
+    Load(100, 24, 40, 30, 2),
+    Load(81_700, 24, 41.7, 30, 19, 6, 15),
+    Load(1, 0.5, 0.1, 1),
+]
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_every_value_is_that_of_its_numbers(load: Load) -> None:
+    found = capacity(load, RATES, DENSITY)
+    assert len({step.name for step in found.steps}) == len(found.steps)
+    for step in found.steps:
+        worked_out = eval(step.numbers, {"ceil": ceil, "max": max})
+        assert step.value == pytest.approx(worked_out, rel=1e-4), step
+        assert not any(sign in step.formula for sign in "{}"), step
+
+
+def test_a_small_load_by_hand() -> None:
+    """100 cameras, 24 h, 40 people an hour, 30 days."""
+    found = capacity(LOADS[0], RATES, DENSITY)
+    assert found["footage"] == 2400
+    assert found["tracklets kept"] == 2400 * 40 * 30
+    assert found["vectors kept"] == 5_760_000
+    assert found["segments"] == pytest.approx(2_880_000 * 8000 / 1e9)
+    assert found["codes on disk"] == pytest.approx(5_760_000 * 32 / 1e9)
+    assert found["catalogue"] == pytest.approx(72_000 * 1000 / 1e9)
+    core_hours = 2400 * (0.01 + 5 * 0.1) + 2400 * 40 * 50 * 0.006 / 3600
+    assert found["processor"] == pytest.approx(core_hours)
+    assert found["machines to index"] == ceil(core_hours / 96) == 13
+    assert found["memory to index"] == pytest.approx(4 * (1 << 30) / 1e9)
+    assert found["to compare a district and day"] == pytest.approx(5_760_000 / 60 / 1e6 * 60)
+    assert found["to scan all codes"] == pytest.approx(5.76 * 8 / 4)
+    told = " ".join(found.assumptions)
+    assert "GPU: not measured" in told
+    assert "by hand" in told
+
+
+def test_more_of_anything_never_needs_less() -> None:
+    least = capacity(LOADS[0], RATES, DENSITY)
+    for change in ({"cameras": 200}, {"people_per_hour": 80}, {"days": 60}, {"index_hours": 6}):
+        more = capacity(replace(LOADS[0], **change), RATES, DENSITY)
+        for name in ("disk", "processor", "machines", "codes in memory"):
+            assert more[name] >= least[name]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"cameras": 0}, {"hours": 25}, {"hours": 0}, {"people_per_hour": -1}, {"days": 0}, {"districts": 0},
+     {"index_hours": 24.5}, {"clip_minutes": float("nan")}],
+)  # fmt: skip
+def test_loads_that_make_no_sense(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="expected more than 0"):
+        replace(LOADS[0], **wrong)
+
+
+def test_a_passage_is_measured_in_an_archive_that_holds_enough(tmp_path: Path) -> None:
+    archive = ArchiveFiles(tmp_path / "archive")
+    fill(archive, ("songpa",), days=2, cameras=3, hours=(9, 13), tracklets=90)
+    seen = snapshot(archive)
+    found = density_of(archive, seen, RATES)
+    stored = [one for entry in seen.segments for one in open_entry(archive, entry).stored()]
+    assert len(stored) == 1080
+    assert found.seconds_in_view == pytest.approx(
+        sum(one.end_ms - one.start_ms for one in stored) / 1000 / len(stored)
+    )
+    assert found.vectors_per_tracklet == pytest.approx(sum(len(one.vectors) for one in stored) / 1080)
+    files = [path for path in (archive.home / "shards").rglob("*") if path.suffix not in (".json", "")]
+    assert found.bytes_per_tracklet == pytest.approx(sum(path.stat().st_size for path in files) / 1080)
+    assert found.source == "the archive's 1,080 tracklets"
+    assert density_of(archive, seen, RATES, 7.5).seconds_in_view == 7.5
+    few = replace(seen, segments=seen.segments[:3])
+    assert density_of(archive, few, RATES).bytes_per_tracklet == 9000
+    assert "assumed" in density_of(archive, None, RATES).source
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "load_detector", lambda name, models: world.FakeDetector())
+    monkeypatch.setattr(trial, "load_embedder", lambda name, models: world.FakeEmbedder())
+    monkeypatch.setattr(trial, "_scans", lambda folder, dimension: (60.0, 8.0, 40.0))
+    monkeypatch.setattr(trial, "_alone", lambda work, *given: work(*given))
+
+
+def test_a_trial_counts_what_it_saw(tmp_path: Path, fakes: None) -> None:
+    clips = [
+        world.write_scene(
+            tmp_path / f"{number}.mp4", [world.Walk("red", 3, 25), world.Walk("blue", 3, 25, 1)]
+        )
+        for number in range(2)
+    ]
+    world.write_scene(clips[1], [world.Walk("green", 0, 29)])
+    settings: Settings = load_settings(ArchiveFiles(tmp_path))
+    found = trial.measure(tmp_path, settings, clips)
+    assert found.people == 3
+    assert found.footage == "320 x 192, 10 frames a second"
+    assert found.footage_s == pytest.approx(5.8, abs=0.3)
+    assert found.crops == pytest.approx(2 * 11 + 15, abs=3)  # at 5 frames a second
+    rates = (found.decode_core_s, found.detect_core_s, found.embed_core_s)
+    assert all(0 < rate < 1 for rate in rates)
+    assert 200 < found.ledger_disk_bytes < 5000
+    assert 200 < found.ledger_memory_bytes < 5000
+    assert found.bytes_per_tracklet > found.vectors_per_tracklet * 16
+    empty = world.write_scene(tmp_path / "empty.mp4", [])
+    with pytest.raises(InputError, match="nobody is in"):
+        trial.measure(tmp_path, settings, [empty])
+    with pytest.raises(InputError):
+        trial.measure(tmp_path, settings, [tmp_path / "absent.mp4"])
+
+
+def test_what_was_measured_is_kept_for_machine_and_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = ArchiveFiles(tmp_path / "archive")
+    fill(archive, ("songpa",), days=1, cameras=1, hours=(9,))
+    calls: list[str] = []
+
+    def measured(work: Any, home: Path, settings: Settings, clips: Any) -> Rates:
+        calls.append(settings.embedder)
+        return replace(RATES, embedder=settings.embedder)
+
+    monkeypatch.setattr(trial, "_alone", measured)
+    settings = load_settings(archive)
+    first = trial.rates_of(archive, settings, [])
+    assert trial.rates_of(archive, settings, []) == first
+    assert len(calls) == 1
+    trial.rates_of(archive, settings, [], again=True)
+    other = settings.model_copy(update={"embedder": "people-net-1"})
+    assert trial.rates_of(archive, other, []).embedder == "people-net-1"
+    assert len(calls) == 3
+    for path in (archive.home / "trials").glob("*.json"):
+        path.write_text('{"old": 1}')
+    assert trial.rates_of(archive, settings, []) == first
+    nowhere = ArchiveFiles(tmp_path / "absent")
+    assert trial.rates_of(nowhere, settings, []) == first
+    assert not nowhere.home.exists()
+
+
+def told() -> tuple[str | None, ...]:
+    return tuple(os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"))
+
+
+def test_it_is_measured_on_one_thread_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    before = told()
+    assert trial._alone(told) == ("1", "")  # type: ignore[comparison-overlap, arg-type]
+    assert told() == before
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "rates_of", lambda *given, **more: RATES)
+    line = ["plan", "--cameras", "100", "--hours", "24", "--people-per-hour", "40", "--days", "30"]
+    home = ["--home", str(tmp_path / "absent")]
+    runner = CliRunner()
+    result = runner.invoke(cli.app, [*line, "--json", *home])
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["rates"] == asdict(RATES)
+    assert {"load", "density", "steps", "assumptions"} <= found.keys()
+    shown = runner.invoke(cli.app, [*line, *home])
+    assert "machines to index" in shown.stdout
+    assert "assumed: GPU: not measured" in shown.stdout
+    assert runner.invoke(cli.app, [*line[:-1], "0", *home]).exit_code == 2
