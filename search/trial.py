@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -31,19 +31,19 @@ from indexer.ledger import ClipDone, unpack_done
 from indexer.pipeline import Pipeline, PipelineOptions
 from indexer.settings import Settings
 from indexer.shard.files import ArchiveFiles
+from indexer.snapshot import SegmentEntry
 from indexer.video import open_clip
 from reid.detector import Detector, load_detector
 from reid.durable import make_folder, write_file
 from reid.embedder import Embedder, load_embedder
 from reid.errors import InputError
-from reid.images import crop
+from reid.images import Picture
 from reid.vectors import unit_rows
 from search.provenance import code_version, processor
 
 _TRIAL_ROWS = 1 << 16
 _TRIAL_CLIPS = 20_000  # rows of a ledger
-_TURNS = 3
-_BATCH = 8  # frames, as indexing takes them
+_TURNS = 10
 _START = datetime(2025, 11, 3, tzinfo=UTC)
 
 
@@ -58,8 +58,8 @@ class Rates:
         people: tracklets in them. crops: detections of these.
         decode_core_s: core-seconds for a second of such footage.
         detect_core_s: for a frame that is looked at.
-        embed_core_s: for a crop, with its cutting out.
-        rest_core_s: for a crop, tracking, choosing and sealing.
+        embed_core_s: for a crop, with what it shows of clothes.
+        rest_core_s: for a crop, cutting out, tracking, choosing and sealing: what is left of the whole.
         bytes_per_tracklet, vectors_per_tracklet: of sealed segments without codes.
         worker_bytes: resident memory of the process at its most.
         exact_ms: for a million vectors compared exactly. codes_ms: by their codes.
@@ -151,39 +151,48 @@ def _alone(work: Callable[..., Rates], *given: Any) -> Rates:
 def measure(home: Path, settings: Settings, clips: Sequence[Path]) -> Rates:
     """Measure in this process; see `rates_of`."""
     models = ArchiveFiles(home).models
-    detector, embedder = load_detector(settings.detector, models), load_embedder(settings.embedder, models)
-    stages = _stages(detector, embedder, settings.frames_per_second, clips)
+    detector = _Clocked(load_detector(settings.detector, models))
+    embedder = _Clocked(load_embedder(settings.embedder, models))
+    dimension = embedder.spec.dimension
+    assert dimension is not None
+    footage, footage_s, decode_s = _decoding(settings.frames_per_second, clips)
     with tempfile.TemporaryDirectory(prefix="reid-trial-") as folder:
-        archive = ArchiveFiles(Path(folder) / "archive")
-        pipeline = Pipeline(detector, embedder, PipelineOptions(settings.frames_per_second))
-        requests = [
-            ClipRequest(clip.absolute(), "songpa", "T-1", _START + timedelta(hours=number))
-            for number, clip in enumerate(clips)
-        ]
-        begun = time.process_time()
-        report = index_clips(archive, requests, pipeline)
-        whole = time.process_time() - begun
-        if report.failed:
-            raise InputError(f"the trial could not index a clip: {report.failed[0].message}")
-        with Catalogue(archive) as catalogue:
-            entries = catalogue.snapshot().segments
-        tracklets = sum(entry.tracklets for entry in entries)
-        if not tracklets or not stages.crops:
+        whole_s, done, entries = _indexed(Path(folder), settings, detector, embedder, clips)
+        tracklets, crops = sum(entry.tracklets for entry in entries), embedder.pictures
+        if not tracklets:
             raise InputError("nobody is in the trial's clips; give clips with people: --footage CLIP")
-        ledger = _ledger(Path(folder), report.done[0])
-        dimension = embedder.spec.dimension
-        assert dimension is not None
-        exact_ms, codes_ms, code_bytes = _scans(Path(folder), dimension)
-    known = stages.decode_s + stages.detect_s + stages.embed_s
+        ledger = _ledger(Path(folder), done)
+        scans = _scans(Path(folder), dimension)
+    rest_s = max(0.0, whole_s - decode_s - detector.core_s - embedder.core_s)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Rates(
         processor(), len(os.sched_getaffinity(0)), memory_bytes(), settings.detector, settings.embedder,
-        dimension, settings.frames_per_second, stages.footage, stages.seconds, tracklets, stages.crops,
-        stages.decode_s / stages.seconds, stages.detect_s / stages.frames, stages.embed_s / stages.crops,
-        max(0.0, whole - known) / stages.crops, sum(entry.bytes for entry in entries) / tracklets,
-        sum(entry.vectors for entry in entries) / tracklets, peak, exact_ms, codes_ms, code_bytes, *ledger,
+        dimension, settings.frames_per_second, footage, footage_s, tracklets, crops, decode_s / footage_s,
+        detector.core_s / detector.pictures, embedder.core_s / crops, rest_s / crops,
+        sum(entry.bytes for entry in entries) / tracklets,
+        sum(entry.vectors for entry in entries) / tracklets, peak, *scans, *ledger,
         datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
+
+
+def _indexed(
+    folder: Path, settings: Settings, detector: _Clocked, embedder: _Clocked, clips: Sequence[Path]
+) -> tuple[float, ClipDone, tuple[SegmentEntry, ...]]:
+    """Index the clips into a new archive: the core-seconds of it, a row of its ledger, its segments."""
+    archive = ArchiveFiles(folder / "archive")
+    options = PipelineOptions(settings.frames_per_second)
+    pipeline = Pipeline(detector, cast(Embedder, embedder), options)
+    requests = [
+        ClipRequest(clip.absolute(), "songpa", "T-1", _START + timedelta(hours=number))
+        for number, clip in enumerate(clips)
+    ]
+    begun = time.process_time()
+    report = index_clips(archive, requests, pipeline)
+    whole_s = time.process_time() - begun
+    if report.failed:
+        raise InputError(f"the trial could not index a clip: {report.failed[0].message}")
+    with Catalogue(archive) as catalogue:
+        return whole_s, report.done[0], catalogue.snapshot().segments
 
 
 def memory_bytes() -> int:
@@ -191,45 +200,46 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-@dataclass
-class _Stages:
-    """Core-seconds of each stage over all clips, and how much went through it."""
+class _Clocked:
+    """A detector or an embedder whose core-seconds and calls are counted."""
 
-    footage: str = ""
-    seconds: float = 0.0
-    frames: int = 0
-    crops: int = 0
-    decode_s: float = 0.0
-    detect_s: float = 0.0
-    embed_s: float = 0.0
+    def __init__(self, model: Detector | Embedder) -> None:
+        self._model = model
+        self.spec = model.spec
+        self.core_s = 0.0
+        self.pictures = 0
+
+    def _call(self, name: str, pictures: Sequence[Picture]) -> Any:
+        begun = time.process_time()
+        found = getattr(self._model, name)(pictures)
+        self.core_s += time.process_time() - begun
+        return found
+
+    def detect(self, pictures: Sequence[Picture]) -> Any:
+        self.pictures += len(pictures)
+        return self._call("detect", pictures)
+
+    def embed(self, pictures: Sequence[Picture]) -> Any:
+        self.pictures += len(pictures)
+        return self._call("embed", pictures)
+
+    def attributes(self, pictures: Sequence[Picture]) -> Any:
+        return self._call("attributes", pictures)
 
 
-def _stages(detector: Detector, embedder: Embedder, rate: float, clips: Sequence[Path]) -> _Stages:
-    stages = _Stages()
+def _decoding(rate: float, clips: Sequence[Path]) -> tuple[str, float, float]:
+    """What the clips are, their seconds, and the core-seconds to decode them."""
     kinds: dict[str, None] = {}
-    for number, path in enumerate(clips):
+    seconds = core_s = 0.0
+    for path in clips:
         with open_clip(path) as clip:
             kinds[f"{clip.width} x {clip.height}, {clip.average_rate:.0f} frames a second"] = None
             begun = time.process_time()
-            frames = list(clip.frames(rate))
-            stages.decode_s += time.process_time() - begun
-            stages.seconds += clip.report().last_time_s
-        pictures = [frame.picture for frame in frames]
-        if number == 0:
-            detector.detect(pictures[:1])  # what is made at the first call is made once
-        begun = time.process_time()
-        seen = [
-            one for k in range(0, len(pictures), _BATCH) for one in detector.detect(pictures[k : k + _BATCH])
-        ]
-        stages.detect_s += time.process_time() - begun
-        begun = time.process_time()
-        for picture, people in zip(pictures, seen, strict=True):
-            embedder.embed([crop(picture, box) for box in people.boxes])
-        stages.embed_s += time.process_time() - begun
-        stages.frames += len(pictures)
-        stages.crops += sum(len(people.boxes) for people in seen)
-    stages.footage = "; ".join(kinds)
-    return stages
+            for _ in clip.frames(rate):
+                pass
+            core_s += time.process_time() - begun
+            seconds += clip.report().last_time_s
+    return "; ".join(kinds), seconds, core_s
 
 
 def _ledger(folder: Path, clip: ClipDone) -> tuple[float, float]:
