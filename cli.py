@@ -1468,6 +1468,27 @@ def users_token(
         typer.echo(made.get("token", f"{made.get('revoked')} tokens revoked"))
 
 
+@app.command()
+@_command
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8765,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="A proxy on this machine speaks TLS; believe its headers.")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Serve the console (extra `console`); the first account: reid users add NAME --role admin."""
+    from search.console import Listening, run
+
+    archive = _archive(home)
+    settings, table = _settings(archive)
+    _snapshot(archive)
+    run(archive, settings, table, Listening(host, port, tls_cert, tls_key, behind_proxy))
+
+
 def _read_password() -> str:
     """Asked twice at a terminal; else a line of stdin."""
     if sys.stdin.isatty():

@@ -144,14 +144,18 @@ def _segments(archive: ArchiveFiles, snapshot: Snapshot, deep: bool) -> Check:
     return Check("segments", "ok", f"{len(snapshot.segments)} sound ({how})")
 
 
-def archive_figures(archive: ArchiveFiles) -> dict[str, Any]:
+def archive_figures(archive: ArchiveFiles, snapshot: Snapshot | None = None) -> dict[str, Any]:
     """The contract of `reid stats --json`; see docs/contracts.md.
+
+    Args:
+        snapshot: of its catalogue, if this process has that open: LMDB opens a file once.
 
     Raises:
         ArchiveError: there is none, or its catalogue cannot be read.
     """
-    with Catalogue(archive) as catalogue:
-        snapshot = catalogue.snapshot()
+    if snapshot is None:
+        with Catalogue(archive) as catalogue:
+            snapshot = catalogue.snapshot()
     newest = max((snapshot.clocks.clip(clip).end_ms for clip in snapshot.clips), default=None)
     return {
         "home": str(archive.home),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -143,19 +144,21 @@ def _shown(backlog: Backlog) -> str:
 
 
 def read_status(
-    archive: ArchiveFiles, days: Days, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Status:
+    archive: ArchiveFiles, days: Days, now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    catalogue: Catalogue | None = None,
+) -> Status:  # fmt: skip
     """How the archive stands now.
 
     Args:
         days: how many are kept.
+        catalogue: of the archive, if this process has it open: LMDB opens a file once.
 
     Raises:
         ArchiveError: there is none, or its catalogue cannot be read.
     """
     moment = now()
-    with Catalogue(archive) as catalogue:
-        snapshot, retained = catalogue.snapshot(), catalogue.retained
+    with nullcontext(catalogue) if catalogue else Catalogue(archive) as opened:
+        snapshot, retained = opened.snapshot(), opened.retained
     today = local_day(moment)
     unfinished: tuple[ClipFailed | ClipWaiting, ...] = (*snapshot.failures, *snapshot.waiting)
     names = {place[0] for place in snapshot.places} | {entry.district for entry in snapshot.segments}

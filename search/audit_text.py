@@ -65,8 +65,7 @@ def told(entry: Entry) -> str:
         parts.append(", ".join(districts[:3]) + many)
     if deed.scope.get("since") or deed.scope.get("until"):
         parts.append(f"{_short(deed.scope.get('since'))} to {_short(deed.scope.get('until'))}")
-    if deed.scope.get("why"):
-        parts.append(str(deed.scope["why"]))
+    parts += [str(deed.scope[name]) for name in ("shown", "what", "role", "why") if deed.scope.get(name)]
     parts += [f"{count} {name}" for name, count in deed.counts.items()]
     return "; ".join(parts)
 

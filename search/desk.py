@@ -27,7 +27,8 @@ from search.accounts import Account, Accounts
 from search.actors import Actor
 from search.audit import Deed, recent, record
 from search.case import Approval, ApprovalKind, Case, CasePhoto, Mandate
-from search.cases import Cases, check_case_id
+from search.casebook import permitted
+from search.cases import Cases, check_case_id, refuse_closed
 from search.casework import Work, begin
 from search.description import Description
 from search.engine import Engine
@@ -117,6 +118,7 @@ class Desk(Closing):
         self._load = load
         self._models: tuple[Detector, Embedder] | None = None
         self._engine: Engine | None = None
+        self._catalogue: Catalogue | None = None
         self._opening = threading.RLock()
         self._embedding = threading.Lock()
         self._queries: OrderedDict[tuple[object, ...], Query] = OrderedDict()
@@ -126,6 +128,9 @@ class Desk(Closing):
         if self._engine is not None:
             self._engine.close()
             self._engine = None
+        if self._catalogue is not None:
+            self._catalogue.close()
+            self._catalogue = None
 
     @property
     def engine(self) -> Engine:
@@ -137,7 +142,8 @@ class Desk(Closing):
                     if self._models
                     else find_model(self.settings.embedder, "embed", self.archive.models)
                 )
-                self._engine = Engine(self.archive, spec, self.settings.code_memory_mb << 20)
+                memory = self.settings.code_memory_mb << 20
+                self._engine = Engine(self.archive, spec, memory, self.catalogue)
             return self._engine
 
     @property
@@ -148,13 +154,18 @@ class Desk(Closing):
                 self._models = self._load()
             return self._models
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """Of the archive, open: LMDB opens a file once in a process."""
+        with self._opening:
+            if self._catalogue is None:
+                self._catalogue = Catalogue(self.archive)
+            return self._catalogue
+
     def snapshot(self) -> Snapshot:
         """The catalogue as it is now."""
         with self._opening:
-            if self._engine is not None:
-                return self._engine.view().snapshot
-            with Catalogue(self.archive) as catalogue:
-                return catalogue.snapshot()
+            return self.catalogue.snapshot() if self._engine is None else self._engine.view().snapshot
 
     def search(self, asked: Question, purpose: Purpose) -> Answer:
         """Ask; what is given back was allowed, and is recorded on the disk.
@@ -193,6 +204,24 @@ class Desk(Closing):
         result = find_sightings(self.engine, request)
         record(self.archive, _deed(result, Purpose(Actor.system(), None, case_id, STANDING)))
         return result
+
+    def add_photo(self, photo: GivenPhoto, purpose: Purpose) -> tuple[CasePhoto, int]:
+        """Keep a photo in a case; tells also how many people are in it.
+
+        Raises:
+            PhotoError: it cannot be used. InputError: the case is closed, or no such person is in the photo.
+            UnknownNameError: no such case. NotAllowedError: the person may not.
+        """
+        case = permitted(self.archive, self.settings, purpose, "search")
+        refuse_closed(case.id, case.closed_ms)
+        query = self.query(photo)
+        kept = CasePhoto(photo.name, photo.data, query.person_box, _now_ms())
+        told = {"photos": [kept.sha256]}
+        deed = Deed("case changed", purpose.actor, case.id, purpose.reason, "photos added", told)
+        record(self.archive, deed)
+        with Cases(self.archive) as cases:
+            cases.record(case.id, kept.added_ms, [kept])
+        return kept, len(query.people)
 
     def query(self, photo: GivenPhoto) -> Query:
         """A photo as it is understood; kept for the next time."""
@@ -286,8 +315,8 @@ class Desk(Closing):
         deeds += [Deed("reject", who, case, why, each.record.id) for each in work.rejected]
         if work.case is None:
             deeds.insert(0, Deed("case opened", who, case, why))
-        known = {photo.sha256 for photo in work.case.photos} if work.case else set()
-        new = [photo for photo in photos if photo.sha256 not in known]
+        known = {(photo.sha256, photo.person_box) for photo in work.case.photos} if work.case else set()
+        new = [photo for photo in photos if (photo.sha256, photo.person_box) not in known]
         if new:
             told = {"photos": [photo.sha256 for photo in new]}
             deeds.append(Deed("case changed", who, case, why, "photos added", told))
@@ -296,7 +325,7 @@ class Desk(Closing):
         days = self.settings.case_days
         districts = purpose.account.districts if purpose.account else None
         mandate = Mandate("", now_ms + days * DAY if days else None, who.name, districts)
-        return work.keep(self.archive, photos, now_ms, mandate, who.name)
+        return work.keep(self.archive, new, now_ms, mandate, who.name)
 
 
 def find_case(archive: ArchiveFiles, case_id: str) -> Case | None:

@@ -73,6 +73,13 @@ def chance(probability: float | None) -> str:
     return "over 99 %" if probability > 0.99 else f"{probability * 100:.0f} %"
 
 
+def chance_ko(probability: float | None) -> str:
+    """The same in Korean."""
+    words = chance(probability)
+    kinds = (("under ", "미만"), ("over ", "초과"))
+    return next((f"{words.removeprefix(en)} {ko}" for en, ko in kinds if words.startswith(en)), words)
+
+
 def score(value: float | None) -> str:
     """A cosine in words; `-` without a photo."""
     return "-" if value is None else f"{value:.3f}"

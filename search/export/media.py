@@ -16,15 +16,16 @@ import numpy as np
 from indexer.cutting import Cut, cut_clip, stretch
 from indexer.pipeline import CONTEXT
 from indexer.times import from_milliseconds, to_local_iso
-from indexer.video import Frame, open_clip
+from indexer.video import Frame
 from reid.boxes import Boxes, clip, pad
 from reid.detector import Detector
 from reid.durable import write_file
 from reid.errors import FootageError, PhotoError
-from reid.images import Picture, blur, crop, decode_jpeg, draw_box, encode_jpeg, fit_within, resize
+from reid.images import Picture, crop, decode_jpeg, draw_box, encode_jpeg, fit_within
 from search.export import notes
 from search.export.bystanders import Masks, masks_of
 from search.export.footage import Footage
+from search.export.frames import Best, best_frame
 from search.export.notes import Note
 from search.export.sheet import Confirmed
 
@@ -33,7 +34,6 @@ AROUND_S = 3.0
 _BATCH = 8  # frames whose people are looked for together
 _QUALITY = 95  # of stills
 _SHOWN = (960, 540)  # pixels of the picture on the page
-_DIFFERENT = 24.0  # grey levels between a stored picture and its own frame that JPEG does not explain
 
 Kind = Literal["person", "still", "still_with_box", "clip"]
 MEDIA_TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".mkv": "video/x-matroska"}
@@ -80,14 +80,6 @@ class Exhibit:
     def complete(self) -> bool:
         """Is nothing missing?"""
         return not any(note.lacks for note in self.notes)
-
-
-@dataclass(frozen=True)
-class _Best:
-    """The frame of the best detection. `from_start`: seeking does not find it; None: nothing does."""
-
-    frame: Frame | None
-    from_start: bool
 
 
 def make_media(
@@ -159,7 +151,7 @@ class _Made:
 
     def from_footage(self, progress: Callable[[float], None]) -> None:
         """Stills and clip; raises FootageError when the original cannot be read."""
-        best = _best_frame(self.footage.path, self.sighting)
+        best = best_frame(self.footage.path, self.sighting)
         start_s, end_s = self.sighting.interval_s
         start_s, end_s = start_s - AROUND_S, end_s + AROUND_S
         masks = self._masks(start_s, end_s, best, progress) if self._blurrer else None
@@ -198,7 +190,7 @@ class _Made:
         write_file(self._root / name, data)
         self._files.append(MediaFile(kind, name, self._blurrer is not None))
 
-    def _masks(self, start_s: float, end_s: float, best: _Best, progress: Callable[[float], None]) -> Masks:
+    def _masks(self, start_s: float, end_s: float, best: Best, progress: Callable[[float], None]) -> Masks:
         assert self._blurrer is not None
         times, found = [], []
         frames = stretch(self.footage.path, start_s, end_s, from_start=best.from_start)
@@ -253,28 +245,6 @@ def _about(masks: Masks, cut: Cut) -> Iterator[Note]:
         yield notes.followed_note(since_s - cut.start_s, until_s - cut.start_s)
     if masks.covered:
         yield notes.covered_note(masks.covered, len(masks.by_time))
-
-
-def _best_frame(path: Path, sighting: Confirmed) -> _Best:
-    """The frame that the archive's picture was taken from, told by that picture."""
-    with open_clip(path) as footage:
-        for from_start in (False, True):
-            frame = footage.frame_at(sighting.record.best_offset_s, from_start=from_start)
-            if _shows(frame.picture, sighting):
-                return _Best(frame, from_start)
-    return _Best(None, True)
-
-
-def _shows(picture: Picture, sighting: Confirmed) -> bool:
-    """Does the frame hold the stored picture where it was taken from?"""
-    try:
-        stored = decode_jpeg(sighting.thumbnail)
-    except PhotoError:
-        return True  # nothing to compare with
-    own = crop(picture, pad(np.array([sighting.record.box], np.float32), CONTEXT)[0])
-    own = resize(own, stored.shape[1], stored.shape[0])
-    difference = blur(own, 1.0).astype(np.float32) - blur(stored, 1.0)
-    return bool(np.abs(difference).mean() < _DIFFERENT)
 
 
 def _box_in_thumbnail(sighting: Confirmed, picture: Picture) -> Boxes:

@@ -1,0 +1,84 @@
+"""Results while people work on them: kept in memory for whoever asked, and for nobody else."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from reid.errors import UnknownNameError
+from search.desk import Question
+from search.sightings import SearchResult, Sighting
+
+MOST = 300
+"""Results that are kept; each takes about a megabyte."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A result that somebody works on.
+
+    Attributes:
+        id: its own. owner: name of the account. case_id, reason: of the search.
+        question: as asked. result: the newest.
+    """
+
+    id: str
+    owner: str
+    case_id: str
+    reason: str
+    question: Question
+    result: SearchResult
+
+    def sighting(self, sighting: str) -> Sighting:
+        """The sighting of this id; raises UnknownNameError."""
+        for each in self.result.sightings:
+            if each.record.id == sighting:
+                return each
+        raise UnknownNameError("sighting", sighting, [])
+
+
+class Results:
+    """The newest results of everybody."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+
+    def keep(self, owner: str, case_id: str, reason: str, question: Question, result: SearchResult) -> Kept:
+        """Keep a new one."""
+        return self._put(Kept(secrets.token_urlsafe(12), owner, case_id, reason, question, result))
+
+    def refresh(self, kept: Kept, result: SearchResult) -> Kept:
+        """The same with another result."""
+        return self._put(replace(kept, result=result))
+
+    def get(self, owner: str, result: str) -> Kept:
+        """Of this person; raises UnknownNameError, also for somebody else's."""
+        with self._lock:
+            kept = self._kept.get(result)
+            if kept is None or kept.owner != owner:
+                raise UnknownNameError("result", result, [])
+            self._kept.move_to_end(result)
+            return kept
+
+    def of_case(self, owner: str, case_id: str) -> tuple[Kept, ...]:
+        """A person's results in a case, newest first."""
+        with self._lock:
+            found = [each for each in self._kept.values() if (each.owner, each.case_id) == (owner, case_id)]
+        return tuple(reversed(found))
+
+    def forget_case(self, case_id: str) -> None:
+        """Drop what is kept of a case that is closed or deleted."""
+        with self._lock:
+            for name in [name for name, each in self._kept.items() if each.case_id == case_id]:
+                del self._kept[name]
+
+    def _put(self, kept: Kept) -> Kept:
+        with self._lock:
+            self._kept[kept.id] = kept
+            self._kept.move_to_end(kept.id)
+            while len(self._kept) > MOST:
+                self._kept.popitem(last=False)
+        return kept

@@ -1,0 +1,164 @@
+"""The page that asks a search, and the reading of its form."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi.responses import Response
+
+from indexer.clothes import as_set
+from indexer.times import from_milliseconds, milliseconds, parse_local, to_local_iso
+from reid.errors import InputError, UnknownNameError
+from search.case import Case, CasePhoto
+from search.casebook import permitted
+from search.console.shown import page, see, station_of
+from search.console.station import Station
+from search.console.tiles import tiles
+from search.console.visitors import Needs, Visitor, visitor_of
+from search.description import read_description
+from search.desk import GivenPhoto, Question
+from search.filters import Filters
+from search.last_seen import read_last_seen
+from search.policy import NotAllowedError
+from search.query import Query
+from search.scope import check_scope
+
+router = APIRouter(include_in_schema=False)
+searcher = [Depends(Needs("search"))]
+
+TOPS = (20, 50, 100)
+COLOURS = ("black", "grey", "white", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
+
+
+@router.get("/cases/{case_id}/search", dependencies=searcher)
+def search_page(request: Request, case_id: str) -> Response:
+    """Asks where, when and what else is known."""
+    station, visitor = station_of(request), visitor_of(request)
+    case = permitted(station.archive, station.settings, visitor.purpose(case_id), "search", pictures=True)
+    return _form(request, station, visitor, case, "")
+
+
+@router.post("/cases/{case_id}/search", dependencies=searcher)
+def search(
+    request: Request,
+    case_id: str,
+    districts: Annotated[list[str] | None, Form()] = None,
+    since: Annotated[str, Form()] = "",
+    until: Annotated[str, Form()] = "",
+    photos: Annotated[list[str] | None, Form()] = None,
+    last_seen: Annotated[str, Form()] = "",
+    at: Annotated[str, Form()] = "",
+    upper: Annotated[list[str] | None, Form()] = None,
+    lower: Annotated[list[str] | None, Form()] = None,
+    having: Annotated[str, Form()] = "",
+    without: Annotated[str, Form()] = "",
+    only_colours: Annotated[str, Form()] = "",
+    clothes_changed: Annotated[str, Form()] = "",
+    top: Annotated[int, Form()] = 20,
+    route: Annotated[str, Form()] = "",
+    reason: Annotated[str, Form()] = "",
+) -> Response:
+    """Search, and show what was found."""
+    station, visitor = station_of(request), visitor_of(request)
+    purpose = visitor.purpose(case_id, reason)
+    case = permitted(station.archive, station.settings, purpose, "search", pictures=True)
+    try:
+        said = read_description(upper or (), lower or (), (), _words(having), _words(without))
+        snapshot = station.snapshot()
+        reach = station.reach(visitor.account)
+        foreign = sorted(set(districts or ()) - set(reach))
+        if foreign:
+            raise NotAllowedError(f"account {visitor.account.name} may not search {', '.join(foreign)}")
+        colours = [as_set(said.colours(f"{part}_colours")) if said else 0 for part in ("upper", "lower")]
+        filters = Filters(
+            tuple(slug for slug in reach if slug in (districts or ())), (), _moment(since),
+            _moment(until, until=True), None, *(colours if only_colours else ()),
+        )  # fmt: skip
+        check_scope(filters, snapshot, milliseconds(datetime.now(UTC)))
+        seen = read_last_seen(
+            last_seen.strip() or None, at.strip().replace("T", " ") or None, snapshot.cameras,
+            station.districts, (said.age if said else None) or case.mandate.age,
+        )  # fmt: skip
+        question = Question(
+            filters, _given(case, photos), max(1, min(top, 200)), last_seen=seen, route=bool(route),
+            description=said, clothes_changed=bool(clothes_changed and case.photos),
+        )  # fmt: skip
+        answer = station.desk.search(question, purpose)
+    except NotAllowedError:
+        raise
+    except InputError as error:
+        return _form(request, station, visitor, case, str(error))
+    kept = station.results.keep(visitor.account.name, case.id, reason, question, answer.result)
+    return see(f"/results/{kept.id}")
+
+
+def photo_of(station: Station, visitor: Visitor, case_id: str, sha256: str) -> tuple[Case, CasePhoto]:
+    """A case and one of its photos, opened; raises UnknownNameError."""
+    case = permitted(station.archive, station.settings, visitor.purpose(case_id), "search", pictures=True)
+    for photo in case.photos:
+        if photo.sha256 == sha256:
+            return case, photo
+    raise UnknownNameError("photo", sha256, [])
+
+
+def _form(request: Request, station: Station, visitor: Visitor, case: Case, message: str) -> Response:
+    snapshot = station.snapshot()
+    reach = station.reach(visitor.account)
+    wanted = case.mandate.districts
+    shown = tuple(slug for slug in reach if wanted is None or slug in wanted)
+    begin = min((clip.start_ms for clip in snapshot.clips), default=0)
+    end = max((clip.end_ms for clip in snapshot.clips), default=0)
+    places = [
+        (f"{camera.district}/{camera.id}", camera.name)
+        for key, camera in sorted(snapshot.cameras.items())
+        if key[0] in shown and camera.latitude is not None
+    ]
+    queries = [(photo, _understood(station, photo)) for photo in case.photos]
+    day = timedelta(days=1)
+    return page(
+        request, "search.html.j2", 400 if message else 200, case=case, message=message,
+        tiles=tiles(station.districts, snapshot, shown), begin_ms=begin, end_ms=end, places=places,
+        queries=queries, colours=COLOURS, tops=TOPS, needs_reason=station.settings.require_case,
+        since=_typed(max(begin, milliseconds(from_milliseconds(end) - day))) if end else "",
+        until=_typed(end) if end else "",
+    )  # fmt: skip
+
+
+def _understood(station: Station, photo: CasePhoto) -> Query | None:
+    """What a photo allows; None where it cannot be read any more."""
+    try:
+        return station.desk.query(GivenPhoto(photo.name, photo.data, box=photo.person_box))
+    except InputError:
+        return None
+
+
+def _given(case: Case, chosen: list[str] | None) -> tuple[GivenPhoto, ...]:
+    """The chosen photos of a case."""
+    return tuple(
+        GivenPhoto(photo.name, photo.data, box=photo.person_box)
+        for photo in case.photos
+        if photo.sha256 in (chosen or ())
+    )
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in re.split(r"[,，、\n]", text) if word.strip()]
+
+
+def _moment(text: str, until: bool = False) -> int | None:
+    """Of a field of a form, in which a browser writes T between day and time."""
+    return milliseconds(parse_local(text.strip(), until=until)) if text.strip() else None
+
+
+def _typed(at_ms: int) -> str:
+    """As a field of a form wants it: `2025-11-03T14:05`."""
+    return to_local_iso(from_milliseconds(at_ms))[:16]
+
+
+def search_url(case_id: str) -> str:
+    """Where a search of a case is asked."""
+    return f"/cases/{quote(case_id)}/search"
