@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,14 +16,19 @@ from starlette.staticfiles import StaticFiles
 
 from reid.errors import ArchiveError, ReidError, UnknownNameError
 from search.accounts import LockedError
-from search.console import api, cases, results, searches, signing, watching
+from search.console.api import router as api
+from search.console.cases import router as cases
 from search.console.door import MOST_BYTES, App, Door
+from search.console.results import router as results
+from search.console.searches import router as searches
 from search.console.shown import page, see
+from search.console.signing import router as signing
 from search.console.station import Station
 from search.console.visitors import ForgedError, Needs, SignInError
+from search.console.watching import router as watching
 from search.policy import NotAllowedError
 
-ROUTERS = (signing.router, cases.router, searches.router, results.router, watching.router, api.router)
+ROUTERS = (signing, cases, searches, results, watching, api)
 
 log = logging.getLogger("reid.console")
 
@@ -40,7 +44,7 @@ def make_app(station: Station) -> App:
     app.state.station = station
     for router in ROUTERS:
         app.include_router(router)
-    closed = [route.path for route in routes_of(app) if demand_of(route) is None]
+    closed = [route.path for route in all_routes() if demand_of(route) is None]
     assert not closed, f"routes without a demand: {closed}"
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), "static")
     app.add_exception_handler(ReidError, _told)
@@ -50,8 +54,8 @@ def make_app(station: Station) -> App:
     return Door(app, station.accounts, station.is_secure)
 
 
-def routes_of(app: Any) -> Iterator[APIRoute]:
-    """Every route of an app, also of what it includes."""
+def all_routes() -> Iterator[APIRoute]:
+    """Every route there is but the static files, which show nothing of anybody."""
     for router in ROUTERS:
         yield from (route for route in router.routes if isinstance(route, APIRoute))
 

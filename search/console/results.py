@@ -13,9 +13,9 @@ from fastapi.responses import Response
 from reid.errors import FootageError, InputError, UnknownNameError
 from search.audit import Deed, record
 from search.casebook import permitted, undo
-from search.console import pictures
 from search.console.arranging import View, groups
 from search.console.kept import Kept
+from search.console.pictures import close_up, person_of, strip, whole_frame
 from search.console.shown import page, see, station_of
 from search.console.visitors import Needs, visitor_of
 from search.coverage_text import bar, verdict
@@ -114,7 +114,7 @@ def person_picture(request: Request, result: str, number: int) -> Response:
     if not 0 <= number < len(queries):
         raise UnknownNameError("photo", str(number), [])
     query: Query = queries[number]
-    return _jpeg(pictures.person_of(query.picture, query.person_box))
+    return _jpeg(person_of(query.picture, query.person_box))
 
 
 @router.get("/sightings/{sighting}/thumbnail.jpg", dependencies=searcher)
@@ -124,21 +124,21 @@ def thumbnail(request: Request, result: str, sighting: str) -> Response:
 
 
 @router.get("/sightings/{sighting}/strip.jpg", dependencies=searcher)
-def strip(request: Request, result: str, sighting: str) -> Response:
+def strip_picture(request: Request, result: str, sighting: str) -> Response:
     """A few frames in a row."""
-    return _viewed(request, result, sighting, "a few frames", pictures.strip)
+    return _viewed(request, result, sighting, "a few frames", strip)
 
 
 @router.get("/sightings/{sighting}/close.jpg", dependencies=searcher)
-def close_up(request: Request, result: str, sighting: str) -> Response:
+def close_picture(request: Request, result: str, sighting: str) -> Response:
     """The person in the resolution of the original."""
-    return _viewed(request, result, sighting, "close", pictures.close_up)
+    return _viewed(request, result, sighting, "close", close_up)
 
 
 @router.get("/sightings/{sighting}/whole.jpg", dependencies=searcher)
 def whole_picture(request: Request, result: str, sighting: str) -> Response:
     """The whole frame."""
-    return _viewed(request, result, sighting, "whole picture", pictures.whole_frame)
+    return _viewed(request, result, sighting, "whole picture", whole_frame)
 
 
 def _viewed(
