@@ -167,6 +167,9 @@ def index(
         bool,
         typer.Option("--replace", help="Index clips anew whose start, place or settings differ."),
     ] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Also try again clips that failed too often.")
+    ] = False,
     workers: Annotated[
         str | None,
         typer.Option(help="How many clips at a time, a number or auto. [default: that of reid.toml]"),
@@ -186,12 +189,12 @@ def index(
         parse_start(start) if start is not None else None,
     )
     requests = find_clips(paths, given, districts)
-    report = _index(archive, settings, requests, replace, workers)
+    report = _index(archive, settings, requests, replace, workers, retry=retry)
     if as_json:
         _print_json(report.to_json())
     else:
         typer.echo("\n".join(report.lines()))
-    return 1 if report.failed else 0
+    return 1 if report.failed or report.given_up else 0
 
 
 @app.command()
@@ -231,7 +234,9 @@ def nightly(
         done: DryRun | NightRecord = plan_night(archive, settings, table)
     else:
         with bar_or_nothing() as progress:
-            rules = RunOptions(False, settings.clip_time_factor, settings.clip_time_floor_s)
+            rules = RunOptions(
+                False, settings.clip_time_factor, settings.clip_time_floor_s, settings.clip_tries
+            )  # fmt: skip
             work = Work(_executors(archive, settings, workers), rules)
             models = functools.partial(_models, archive, settings)
             done = run_nightly(archive, settings, table, work, models, options, progress)
@@ -413,6 +418,33 @@ def districts(home: Home = None, as_json: Json = False) -> None:
     ]
     _print_table(["name", "한글", "English", "code", "active", "confidence", "source"], rows)
     _say(f"{len(table.active)} of {len(table.all)} active")
+
+
+@app.command()
+@_command
+def clips(
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only those that failed, and those given up.")
+    ] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only those not yet indexed.")] = False,
+    district: District = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """List what became of each clip: state, reason, tries, times, frames, models."""
+    from indexer.clip_list import FAILED, GIVEN_UP, WAITING, list_clips
+
+    archive = _archive(home)
+    settings, table = _settings(archive)
+    states = [*([FAILED, GIVEN_UP] if failed else []), *([WAITING] if waiting else [])]
+    slugs = [table.find(name).slug for name in district or ()]
+    found = list_clips(archive, states, slugs, settings.clip_tries)
+    if as_json:
+        _print_json(found.to_json())
+        return
+    header = ["state", "district", "camera", "start", "tries", "", "clip"]
+    _print_table(header, [each.cells() for each in found.clips])
+    _say(", ".join(f"{count} {state.replace('_', ' ')}" for state, count in found.counts.items() if count))
 
 
 @app.command()
@@ -1572,6 +1604,8 @@ def _index(
     requests: list[ClipRequest],
     replace: bool = False,
     workers: str | None = None,
+    *,
+    retry: bool = False,
 ) -> IndexReport:
     from indexer.catalogue import Catalogue
     from indexer.decisions import RunOptions
@@ -1580,7 +1614,8 @@ def _index(
 
     with Catalogue(archive, "create"):  # an unfit archive is told before the models are loaded
         pass
-    options = RunOptions(replace, settings.clip_time_factor, settings.clip_time_floor_s)
+    tries = None if retry else settings.clip_tries
+    options = RunOptions(replace, settings.clip_time_factor, settings.clip_time_floor_s, tries)
     executors = _executors(archive, settings, workers)
     with executors(len(requests)) as executor, shown_progress() as progress:
         return index_with(executor, archive, requests, progress, options=options)

@@ -35,7 +35,7 @@ Mode = Literal["create", "write", "read"]
 
 _UNSEARCHED = "unsearched/"  # keys of `meta`: clips that no standing search has seen
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 TABLES = ("meta", "cameras", "clips", "failures", "files", "segments", "tallies", "erasures")
 
 
@@ -317,12 +317,14 @@ class Catalogue(Closing):
             tables["failures"].delete(_path_key(Path(path)))
 
     def record_failure(self, failed: ClipFailed) -> None:
-        """Add a failed clip, or count one more try of it."""
+        """Add a failed clip, or count one more try of it; a file that changed since begins anew."""
+        packed = failed.pack()
         with self._file.write() as tables:
             key = _path_key(Path(failed.path))
             before: dict[str, Any] | None = tables["failures"].get(key)
-            tries = 1 if before is None else before["tries"] + 1
-            tables["failures"].put(key, {**failed.pack(), "tries": tries})
+            same = before and all(before.get(each) == packed[each] for each in ("size", "modified_ns"))
+            tries = before["tries"] + 1 if before and (same or not before["tries"]) else 1
+            tables["failures"].put(key, {**packed, "tries": tries})
 
     def close(self) -> None:
         """Unmap the file."""

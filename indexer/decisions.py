@@ -14,7 +14,7 @@ from pathlib import Path
 from indexer.cameras import Camera
 from indexer.catalogue import Catalogue
 from indexer.clips import ClipRequest, StartSource
-from indexer.ledger import ClipDone, Fingerprint
+from indexer.ledger import ClipDone, ClipFailed, Fingerprint
 from indexer.pipeline import Kit
 from indexer.rewriting import open_entry
 from indexer.shard.files import ArchiveFiles
@@ -37,11 +37,13 @@ class RunOptions:
     Attributes:
         replace: index clips anew whose start, place or settings differ from what the archive holds.
         time_factor, time_floor_s: a clip is given up after so many times its length and so many seconds.
+        tries: how often a clip that fails is tried, until its file changes; None: always.
     """
 
     replace: bool = False
     time_factor: float = 10.0
     time_floor_s: float = 300.0
+    tries: int | None = 3
 
     def look_limit_s(self, size: int, duration_s: float | None) -> float:
         """Seconds that a clip of `size` bytes may take, given the length that it states."""
@@ -103,6 +105,16 @@ class Decisions:
             return None
         return before if self._is_sound(before) else None
 
+    def given_up(self, request: ClipRequest) -> ClipFailed | None:
+        """The clip as it failed, when it is not to be tried again; a file that changed since is."""
+        row = self._catalogue.unfinished(request.path)
+        if not isinstance(row, ClipFailed) or not row.is_given_up(self.options.tries):
+            return None
+        try:
+            return row if row.is_of(Fingerprint.of(request.path)) else None
+        except FootageError:
+            return None
+
     def plan(
         self, request: ClipRequest, fingerprint: Fingerprint, sha256: str, examined: Examined
     ) -> Plan:  # fmt: skip
@@ -124,7 +136,10 @@ class Decisions:
         erasures = tuple(each for each in self.snapshot.erasures if each.district == district)
         look = Look(self._archive, request.path, fingerprint, sha256, camera, start, erasures)
         limit_s = self.options.look_limit_s(fingerprint.size, examined.duration_s)
-        replaces = (self._catalogue.clip(sha256) or self._catalogue.done_under(request.path)) is not None
+        under = self._catalogue.done_under(request.path)
+        if under is not None and under.sha256 != sha256 and under.path == str(request.path):
+            warnings.append(f"{request.path}: its content has changed since it was indexed; indexed anew")
+        replaces = (self._catalogue.clip(sha256) or under) is not None
         return Plan(look, limit_s, source, replaces, tuple(warnings))
 
     def differences(self, request: ClipRequest, before: ClipDone) -> Iterator[str]:

@@ -19,6 +19,7 @@ class IndexReport:
         failed: clips that could not be indexed.
         warnings: what was odd, for people.
         seconds_taken: wall-clock seconds of the run.
+        given_up: clips that failed so often before that they were not tried again.
         left: how many clips the run did not come to because it was asked to stop.
     """
 
@@ -27,6 +28,7 @@ class IndexReport:
     failed: tuple[ClipFailed, ...]
     warnings: tuple[str, ...]
     seconds_taken: float
+    given_up: tuple[ClipFailed, ...] = ()
     left: int = 0
 
     @property
@@ -42,10 +44,12 @@ class IndexReport:
     def lines(self) -> list[str]:
         """The report for people: what was odd, what failed, and a closing line of figures."""
         counts = f"{len(self.done)} clips indexed, {len(self.skipped)} done before, {len(self.failed)} failed"
-        left = f", {self.left} not come to" if self.left else ""
+        left = f", {len(self.given_up)} given up" if self.given_up else ""
+        left += f", {self.left} not come to" if self.left else ""
         return [
             *(f"warning: {warning}" for warning in self.warnings),
             *(f"failed ({clip.reason}): {clip.message}" for clip in self.failed),
+            *(f"given up ({clip.reason}, {clip.tries} tries): {clip.path}" for clip in self.given_up),
             f"{counts}{left}; {self.tracklets} tracklets; {self.footage_s:.0f} s of footage"
             f" in {self.seconds_taken:.0f} s",
         ]
@@ -57,6 +61,9 @@ class IndexReport:
             "skipped": [{"clip": path, "reason": reason} for path, reason in self.skipped],
             "failed": [
                 {"clip": clip.path, "reason": clip.reason, "message": clip.message} for clip in self.failed
+            ],
+            "given_up": [
+                {"clip": clip.path, "reason": clip.reason, "tries": clip.tries} for clip in self.given_up
             ],
             "left": self.left,
             "warnings": list(self.warnings),

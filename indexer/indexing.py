@@ -21,14 +21,14 @@ from indexer.clips import ClipRequest
 from indexer.decisions import Decisions, Plan, RunOptions
 from indexer.executors import Executor, Failure, InProcess
 from indexer.index_report import IndexReport, Progress
-from indexer.ledger import ClipDone, ClipFailed, Fingerprint
+from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, Fingerprint
 from indexer.pipeline import Pipeline
 from indexer.replacing import record_clip
 from indexer.rewriting import remove_leftovers
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.writer import place_segment
-from indexer.survey import Outliner, Surveyed, is_gone, survey
-from indexer.times import to_local_iso
+from indexer.survey import Outliner, Surveyed, is_gone, is_new, survey
+from indexer.times import milliseconds, to_local_iso
 from indexer.work import Examine, Examined, Job, Look, Looked
 from reid.errors import FootageError, ReidError
 
@@ -90,12 +90,13 @@ def index_with(
 
 @dataclass
 class _Clip:
-    """A request on its way; what is None is not known yet."""
+    """A request on its way; what is None is not known yet; `begun` is when work on it was handed out last."""
 
     number: int
     request: ClipRequest
-    fingerprint: Fingerprint
-    sha256: str | None
+    fingerprint: Fingerprint | None = None
+    sha256: str | None = None
+    begun: float | None = None
     examined: Examined | Failure | None = None
     plan: Plan | None = None
 
@@ -129,6 +130,7 @@ class _Run:
     done: dict[int, ClipDone] = field(default_factory=dict)
     skipped: dict[int, tuple[str, str]] = field(default_factory=dict)
     failed: dict[int, ClipFailed] = field(default_factory=dict)
+    given_up: dict[int, ClipFailed] = field(default_factory=dict)
     warnings: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
@@ -143,14 +145,17 @@ class _Run:
             tuple(self.skipped[each] for each in sorted(self.skipped)),
             tuple(self.failed[each] for each in sorted(self.failed)),
             tuple(line for each in sorted(self.warnings) for line in self.warnings[each]),
-            seconds_taken, len(self.requests) - self.ended,
+            seconds_taken, tuple(self.given_up[each] for each in sorted(self.given_up)),
+            len(self.requests) - self.ended,
         )  # fmt: skip
 
     def index(self) -> None:
         """Do everything, or until it is told to stop."""
-        self.surveyed = survey(
-            self.executor, self.catalogue, self.requests, self.outliner, self.limit_s, self._stops
-        )
+        new = [
+            request for request in self.requests
+            if is_new(self.catalogue, request) and self.decisions.given_up(request) is None
+        ]  # fmt: skip
+        self.surveyed = survey(self.executor, self.catalogue, new, self.outliner, self.limit_s, self._stops)
         while True:
             while len(self.under_way) < self.executor.slots and self._hand_out():
                 pass
@@ -190,34 +195,46 @@ class _Run:
         return True
 
     def _submit(self, clip: _Clip, job: Job, limit_s: float) -> None:
-        self.under_way[clip.number] = (clip, job)
+        self.under_way[clip.number], clip.begun = (clip, job), time.monotonic()
         self.executor.submit(clip.number, job, limit_s)
 
     def _begin(self, number: int, request: ClipRequest) -> None:
         self.progress.clip_started(request.path, number + 1, len(self.requests))
-        if request.path in self.surveyed.expired:
-            self.skipped[number] = (str(request.path), "of a time that has expired in its district")
-            self._end(request.path)
+        clip = _Clip(number, request)
+        if self._passes_over(clip):
+            self._end(clip)
             return
         try:
-            fingerprint = Fingerprint.of(request.path)
-        except FootageError as error:
-            self._fail(number, request, error)
+            clip.fingerprint = Fingerprint.of(request.path)
+            if request.path in self.surveyed.hopeless:
+                raise self.surveyed.hopeless[request.path].error()
+        except ReidError as error:
+            self._fail(clip, error)
             return
-        clip = _Clip(number, request, fingerprint, self.catalogue.known_sha256(request.path, fingerprint))
-        if request.path in self.surveyed.hopeless:
-            self._fail(number, request, self.surveyed.hopeless[request.path].error())
-        elif not self._skip(clip):
+        clip.sha256 = self.catalogue.known_sha256(request.path, clip.fingerprint)
+        if not self._skip(clip):
             self.undecided.append(clip)
             job = Examine(request.path, hashed=clip.sha256 is None)
-            self._submit(clip, job, self.limit_s(fingerprint.size))
+            self._submit(clip, job, self.limit_s(clip.fingerprint.size))
+
+    def _passes_over(self, clip: _Clip) -> bool:
+        """Is a clip not even to be opened?"""
+        if clip.request.path in self.surveyed.expired:
+            why = "of a time that has expired in its district"
+            self.skipped[clip.number] = (str(clip.request.path), why)
+            return True
+        row = self.decisions.given_up(clip.request)
+        if row is not None:
+            self.given_up[clip.number] = row
+        return row is not None
 
     def _decide(self, clip: _Clip) -> None:
         """Skip a clip that was examined, fail it, or make it ready; in the order of the requests."""
         if isinstance(clip.examined, Failure):
-            self._fail(clip.number, clip.request, clip.examined.error())
+            self._fail(clip, clip.examined.error())
             return
         assert clip.examined is not None
+        assert clip.fingerprint is not None
         clip.sha256 = clip.sha256 or clip.examined.sha256
         assert clip.sha256 is not None
         if clip.sha256 in self.following:
@@ -228,7 +245,7 @@ class _Run:
                 return
             clip.plan = self.decisions.plan(clip.request, clip.fingerprint, clip.sha256, clip.examined)
         except FootageError as error:
-            self._fail(clip.number, clip.request, error)
+            self._fail(clip, error)
             return
         self.warnings[clip.number] += clip.plan.warnings
         self.following[clip.sha256] = []
@@ -247,7 +264,7 @@ class _Run:
 
     def _settle(self, clip: _Clip, result: Looked | Failure) -> None:
         if isinstance(result, Failure):
-            self._fail(clip.number, clip.request, result.error())
+            self._fail(clip, result.error())
         else:
             self._commit(clip, result)
         for other in self.following.pop(clip.sha256 or ""):
@@ -255,6 +272,7 @@ class _Run:
 
     def _commit(self, clip: _Clip, looked: Looked) -> None:
         assert clip.plan is not None
+        assert clip.fingerprint is not None
         path, look, kit = clip.request.path, clip.plan.look, self.executor.kit
         for folder, sealed in looked.staged:
             place_segment(self.archive, folder, sealed.manifest)
@@ -270,19 +288,20 @@ class _Run:
             vectors=sum(each.manifest.vectors for each in all_sealed),
             warnings=looked.warnings, seconds_taken=looked.seconds_taken,
             clock_offset_s=look.camera.clock_offset_s,
+            tries=self._tries_before(path) + 1, at_ms=milliseconds(self.now()),
         )  # fmt: skip
         if record_clip(self.archive, self.catalogue, row, clip.fingerprint, look.camera, all_sealed):
             self.decisions.refresh()
         self.done[clip.number] = row
         self.progress.clip_done(row)
         self.warnings[clip.number] += _oddities(path, look, clip.plan, looked)
-        self._end(path)
+        self._end(clip)
 
     def _skip(self, clip: _Clip) -> bool:
         """Leave a clip that is in the archive; False when it is to be indexed."""
         request = clip.request
         before = self.decisions.kept(request, clip.sha256) if clip.sha256 else None
-        if before is None:
+        if before is None or clip.fingerprint is None:
             return False
         differences = list(self.decisions.differences(request, before))
         if differences:
@@ -295,31 +314,43 @@ class _Run:
             str(request.path),
             f"indexed before as {before.district}/{before.camera}",
         )
-        self._end(request.path)
+        self._end(clip)
         return True
 
-    def _fail(self, number: int, request: ClipRequest, error: ReidError) -> None:
+    def _fail(self, clip: _Clip, error: ReidError) -> None:
         assert isinstance(error, FootageError)
-        gone = error.reason == "missing"
-        if gone and self.catalogue.done_under(request.path):
-            self.skipped[number] = (str(request.path), "indexed before; the file is gone")
+        path, gone = clip.request.path, error.reason == "missing"
+        if gone and self.catalogue.done_under(path):
+            self.skipped[clip.number] = (str(path), "indexed before; the file is gone")
         else:
-            outline = self.catalogue.unfinished(request.path) or self.outliner.outline(request, None)
-            failed = ClipFailed(
-                outline.path, outline.district, outline.camera, outline.start_ms, error.reason, str(error),
-                end_ms=outline.end_ms,
-            )  # fmt: skip
+            failed = self._failed(clip, error)
             if not gone:
                 self.catalogue.record_failure(failed)
             elif is_gone(failed.path):  # what is not there is no footage that failed
                 self.catalogue.drop_failure(failed.path)
-            self.failed[number] = failed
+            self.failed[clip.number] = failed
             self.progress.clip_failed(failed)
-        self._end(request.path)
+        self._end(clip)
 
-    def _end(self, path: Path) -> None:
+    def _failed(self, clip: _Clip, error: FootageError) -> ClipFailed:
+        row, state, kit = self.catalogue.unfinished(clip.request.path), clip.fingerprint, self.executor.kit
+        head = clip.examined if isinstance(clip.examined, Examined) else None
+        outline = row if isinstance(row, ClipWaiting) else self.outliner.outline(clip.request, head)
+        return ClipFailed(
+            outline.path, outline.district, outline.camera, outline.start_ms, error.reason, str(error),
+            end_ms=outline.end_ms, at_ms=milliseconds(self.now()),
+            seconds_taken=time.monotonic() - clip.begun if clip.begun else None,
+            size=state.size if state else None, modified_ns=state.modified_ns if state else None,
+            detector=kit.detector.sha256, embedder=kit.embedder.sha256,
+        )  # fmt: skip
+
+    def _tries_before(self, path: Path) -> int:
+        row = self.catalogue.unfinished(path)
+        return row.tries if isinstance(row, ClipFailed) else 0
+
+    def _end(self, clip: _Clip) -> None:
         self.ended += 1
-        self.progress.clip_ended(path, self.ended, len(self.requests))
+        self.progress.clip_ended(clip.request.path, self.ended, len(self.requests))
 
 
 def _oddities(path: Path, look: Look, plan: Plan, looked: Looked) -> list[str]:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 Row = TypeVar("Row", bound="DataclassInstance")
 
 _LATEST_MS = 1 << 42
+_LASTING = frozenset({
+    "empty", "not_video", "no_frames", "broken_timestamps", "unreadable",
+    "time_limit", "crashed", "out_of_memory", "killed",
+})  # fmt: skip
+"""Reasons that trying again seldom changes; others go when somebody says what was missing."""
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -50,6 +55,8 @@ class ClipDone:
         tracklets, vectors: counts.
         warnings: what was odd, for people.
         seconds_taken: wall-clock seconds of the indexing.
+        tries: how often it was tried until it was done.
+        at_ms: when it was indexed, milliseconds since 1970 UTC; None where that was not kept yet.
         clock_offset_s: what was taken off; `indexer.clocks` corrects by it.
     """
 
@@ -72,6 +79,8 @@ class ClipDone:
     warnings: tuple[str, ...]
     seconds_taken: float
     clock_offset_s: float = 0.0
+    tries: int = 1
+    at_ms: int | None = None
 
     @property
     def footage_s(self) -> float:
@@ -127,8 +136,13 @@ class ClipFailed:
         start_ms: its start, milliseconds since 1970 UTC, None if unknown.
         reason: a short stable word.
         message: for people.
-        tries: how often it was tried.
+        tries: how often it was tried in this state of the file.
         end_ms: where it ends by the length that the file states, None if it states none.
+        at_ms: when it was tried last, milliseconds since 1970 UTC.
+        seconds_taken: wall-clock seconds of that.
+        size, modified_ns: of the file then; see `Fingerprint`.
+        detector, embedder: sha256 of the models then.
+        (of these five, None for what was tried before they were kept, or could not be known)
     """
 
     path: str
@@ -139,6 +153,22 @@ class ClipFailed:
     message: str
     tries: int = 1
     end_ms: int | None = None
+    at_ms: int | None = None
+    seconds_taken: float | None = None
+    size: int | None = None
+    modified_ns: int | None = None
+    detector: str | None = None
+    embedder: str | None = None
+
+    def is_given_up(self, limit: int | None) -> bool:
+        """Was it tried so often, for what lies in the file itself, that it is only listed from now on? None:
+        never.
+        """
+        return limit is not None and self.tries >= limit and self.reason in _LASTING
+
+    def is_of(self, fingerprint: Fingerprint) -> bool:
+        """Was the file then what it is now?"""
+        return (self.size, self.modified_ns) == (fingerprint.size, fingerprint.modified_ns)
 
     def pack(self) -> dict[str, Any]:
         """Plain values for the table."""

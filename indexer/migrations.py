@@ -261,6 +261,18 @@ def catalogue_4_to_5(archive: ArchiveFiles, progress: Progress) -> None:
         tables["meta"].put("format_version", 5)
 
 
+def catalogue_5_to_6(archive: ArchiveFiles, progress: Progress) -> None:
+    """The ledger tells when a clip was tried and how often, and of a failed one which state of the file."""
+    unknown = dict.fromkeys(("at_ms", "seconds_taken", "size", "modified_ns", "detector", "embedder"))
+    with KeyValueFile(archive.catalogue, TABLES, "write") as file, file.write() as tables:
+        for clip in list(tables["clips"].values()):
+            tables["clips"].put(clip["sha256"], {**clip, "tries": 1, "at_ms": None})
+        for key, row in list(tables["failures"].under("")):
+            if row["tries"]:
+                tables["failures"].put(key, {"end_ms": None, **row, **unknown})
+        tables["meta"].put("format_version", 6)
+
+
 def _version(archive: ArchiveFiles) -> int | None:
     with KeyValueFile(archive.catalogue, ("meta",), "read") as file, file.read() as tables:
         version: int | None = tables["meta"].get("format_version")
@@ -268,6 +280,6 @@ def _version(archive: ArchiveFiles) -> int | None:
 
 
 STEPS: Mapping[int | None, Callable[[ArchiveFiles, Progress], None]] = {
-    2: catalogue_2_to_3, 3: catalogue_3_to_4, 4: catalogue_4_to_5,
+    2: catalogue_2_to_3, 3: catalogue_3_to_4, 4: catalogue_4_to_5, 5: catalogue_5_to_6,
 }  # fmt: skip
 """By the format version that a step begins with."""

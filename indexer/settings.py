@@ -217,6 +217,9 @@ class Settings(BaseSettings):
         10.0, gt=0, description="A worker gives a clip up after so many times its length ..."
     )
     clip_time_floor_s: float = Field(300.0, gt=0, description="... and so many seconds more")
+    clip_tries: int = Field(
+        3, ge=1, description="How often a clip that fails is tried; then it is only listed, until it changes"
+    )
     districts: str = Field("", description="Path of your own districts table (CSV); empty: the built-in one")
     code_memory_mb: int = Field(
         4096, ge=16, description="Memory for codes, 40 bytes a vector; what does not fit is read in turns"

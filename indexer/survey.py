@@ -84,16 +84,16 @@ class Surveyed:
 
 
 def survey(
-    executor: Executor, catalogue: Catalogue, requests: Sequence[ClipRequest], outliner: Outliner,
+    executor: Executor, catalogue: Catalogue, new: Sequence[ClipRequest], outliner: Outliner,
     limit_s: Callable[[int], float], stop_when: Callable[[], bool],
 ) -> Surveyed:  # fmt: skip
-    """Record what is new among the requests.
+    """Record what a run is about to index.
 
     Args:
+        new: those of its requests that the archive does not hold.
         limit_s: seconds to read the head of a file of so many bytes.
         stop_when: once it says so the rest is known by name only.
     """
-    new = [request for request in requests if is_new(catalogue, request)]
     catalogue.record_waiting(outliner.outline(request, None) for request in new)
     found = Surveyed()
     rows: list[ClipWaiting] = []

@@ -121,7 +121,8 @@ def holding(archive: ArchiveFiles) -> Holding:
         found |= kept
     tallies = {key: (each.count, each.total.round(3).tolist()) for key, each in seen.tallies.items()}
     clips = tuple(replace(each, seconds_taken=0) for each in seen.clips)
-    rest = (clips, sorted(seen.cameras), seen.failures, seen.erasures, sorted(tallies.items()))
+    failures = tuple(replace(each, seconds_taken=0) for each in seen.failures)
+    rest = (clips, sorted(seen.cameras), failures, seen.erasures, sorted(tallies.items()))
     return Holding(found, frozenset(damaged), rest)
 
 

@@ -19,6 +19,7 @@ from indexer import migrations
 from indexer.catalogue import TABLES, Catalogue, Mode
 from indexer.codes import Codebook
 from indexer.keyvalue import KeyValueFile
+from indexer.ledger import ClipFailed, ClipWaiting, Fingerprint
 from indexer.migrations import migrate
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.records import Tracklet, read_record
@@ -32,7 +33,7 @@ from tests.crowd import embedder, fill, people
 
 TWO = ("songpa", "nowon")
 LINKED = ("vectors.f16", "records.bin", "index.faiss")
-STEPS = ("catalogue_2_to_3", "catalogue_3_to_4", "catalogue_4_to_5")
+STEPS = ("catalogue_2_to_3", "catalogue_3_to_4", "catalogue_4_to_5", "catalogue_5_to_6")
 
 
 def rewrite_as_before(archive: ArchiveFiles, everybody: Mapping[str, Tracklet]) -> None:
@@ -336,6 +337,39 @@ def test_a_damaged_segment_stops_the_last_step_unless_it_is_in_quarantine(
     assert shown.tracklets == {
         key: one for key, one in held.tracklets.items() if one[0] != entry["district"]
     }  # fmt: skip
+
+
+def test_the_ledger_of_format_5_tells_what_it_knew(tmp_path: Path) -> None:
+    """Failures of then are told, and are of no known state of the file: it is tried again."""
+    archive = ArchiveFiles(tmp_path / "archive")
+    fill(archive, ("songpa",), days=1, cameras=1, hours=(9,))
+    held = holding(archive)
+    failed = ClipFailed("/b.mp4", "songpa", "S-1", 1_700_000_000_000, "crashed", "why", 2, 1_700_000_009_000)
+    waiting = ClipWaiting("/c.mp4", "songpa", "S-1", None, None)
+    with Catalogue(archive, "write") as catalogue:
+        catalogue.record_waiting([waiting])
+    with KeyValueFile(archive.catalogue, TABLES) as file, file.write() as tables:
+        tables["meta"].put("format_version", 5)
+        for row in list(tables["clips"].values()):
+            del row["tries"], row["at_ms"]
+            tables["clips"].put(row["sha256"], row)
+        old = {name: value for name, value in failed.pack().items() if value is not None}
+        tables["failures"].put("b", old)
+        tables["failures"].put("d", {**old, "path": "/d.mp4", "end_ms": None})
+        del old["end_ms"]  # as before lengths were told
+        tables["failures"].put("e", {**old, "path": "/e.mp4"})
+    with pytest.raises(FormatError, match="reid migrate"):
+        Catalogue(archive)
+    assert migrate(archive) == STEPS[-1:]
+    seen = snapshot(archive)
+    assert [(clip.tries, clip.at_ms) for clip in seen.clips] == [(1, None)]
+    assert {each.path: each.end_ms for each in seen.failures} == {
+        "/b.mp4": failed.end_ms, "/d.mp4": None, "/e.mp4": None
+    }  # fmt: skip
+    assert next(each for each in seen.failures if each.path == "/b.mp4") == failed
+    assert not failed.is_of(Fingerprint(1, 1))
+    assert seen.waiting == (waiting,)
+    assert holding(archive).tracklets == held.tracklets
 
 
 def test_what_no_step_begins_with_is_refused(tmp_path: Path) -> None:
