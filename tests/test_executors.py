@@ -94,9 +94,9 @@ def made(archive: ArchiveFiles) -> tuple[Holding, list[tuple[str, str]], list[tu
 
 def told(report: IndexReport) -> object:
     """All that a report says but how long it took."""
-    return replace(
-        report, seconds_taken=0, done=tuple(replace(each, seconds_taken=0) for each in report.done)
-    )
+    done = tuple(replace(each, seconds_taken=0) for each in report.done)
+    failed = tuple(replace(each, seconds_taken=0) for each in report.failed)
+    return replace(report, seconds_taken=0, done=done, failed=failed)
 
 
 def many(folder: Path) -> list[ClipRequest]:
@@ -254,6 +254,7 @@ KILLED_RUN = """
 import sys
 from pathlib import Path
 from indexer.clips import ClipRequest
+from indexer.index_report import Progress
 from indexer.shard.files import ArchiveFiles
 from tests.canned import at, clip
 from tests.test_executors import processes, run
@@ -261,9 +262,7 @@ from tests.test_executors import processes, run
 folder = Path(sys.argv[1])
 clips = [clip(folder, name, "S-1", at(9 + k)) for k, name in enumerate(("slow-a", "b", "endless", "c", "d"))]
 
-class Crew:
-    def clip_started(self, *told): pass
-    def clip_advanced(self, *told): pass
+class Crew(Progress):
     def clip_ended(self, *told):
         print(*(worker.pid for worker in crew.alive), flush=True)
 
