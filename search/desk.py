@@ -67,7 +67,7 @@ class Question:
     """What somebody asks, before anything is read; fields as in `Request`.
 
     Attributes:
-        photos: given now; without any, those of the case.
+        photos: given now. case_photos: without any, those of the case.
         confirm, reject: ids of sightings, or their first digits.
     """
 
@@ -81,6 +81,7 @@ class Question:
     reject: tuple[str, ...] = ()
     description: Description | None = None
     clothes_changed: bool = False
+    case_photos: bool = True
 
 
 @dataclass(frozen=True)
@@ -300,7 +301,7 @@ class Desk(Closing):
                 CasePhoto(photo.name, photo.data, query.person_box, now_ms)
                 for photo, query in zip(asked.photos, queries, strict=True)
             ]
-        if asked.description and not work.has_photos:
+        if not asked.case_photos or (asked.description and not work.has_photos):
             return [], []
         stored = [GivenPhoto(each.name, each.data, box=each.person_box) for each in work.photos]
         return [self.query(photo) for photo in stored], []

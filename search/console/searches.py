@@ -85,7 +85,7 @@ def search(
         )  # fmt: skip
         question = Question(
             filters, _given(case, photos), max(1, min(top, 200)), last_seen=seen, route=bool(route),
-            description=said, clothes_changed=bool(clothes_changed and case.photos),
+            description=said, clothes_changed=bool(clothes_changed and photos), case_photos=False,
         )  # fmt: skip
         answer = station.desk.search(question, purpose)
     except NotAllowedError:
