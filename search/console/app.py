@@ -40,8 +40,7 @@ def make_app(station: Station) -> App:
         AssertionError: a route that does not say what it demands.
     """
     MultiPartParser.spool_max_size = MOST_BYTES  # photos of missing people do not lie in temporary files
-    hidden = {"docs_url": None, "redoc_url": None, "openapi_url": None}
-    app = FastAPI(title="reid console", redirect_slashes=False, **hidden)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.station = station
     for router in ROUTERS:
         app.include_router(router)
