@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from indexer.catalogue import Catalogue, writer_lock
+from indexer.deadline import Clock, Deadline
 from indexer.districts import Districts
 from indexer.index_report import Progress
 from indexer.journal import LogFormat, event, journal
 from indexer.metrics import write_metrics
 from indexer.night_lock import night_lock
 from indexer.night_record import NightRecord
-from indexer.nightly import Clock, Deadline, Night, Work, find_new, footage_roots, priority
+from indexer.night_settings import CLOCK
+from indexer.nightly import Night, Work, find_new, footage_roots, priority
 from indexer.purge import Days
-from indexer.settings import CLOCK, Settings
+from indexer.settings import Settings
 from indexer.shard.files import ArchiveFiles
 from indexer.status import read_status
 from indexer.times import milliseconds

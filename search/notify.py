@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from indexer.journal import event
-from indexer.settings import NotifySettings
+from indexer.night_settings import NotifySettings
 
 TRIES = 3
 _PAUSES_S = (1.0, 4.0)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from indexer.catalogue import Catalogue
+from indexer.deadline import Clock
 from indexer.districts import load_districts
 from indexer.executors import InProcess
 from indexer.night_record import NightRecord
-from indexer.nightly import Clock, Work
+from indexer.nightly import Work
 from indexer.pipeline import Pipeline
 from indexer.settings import Settings
 from indexer.shard.files import ArchiveFiles

@@ -24,7 +24,7 @@ HOMES = {
     "numba": ["reid/people/kernels/"],
     "lmdb": ["indexer/keyvalue.py"],
     "msgpack": ["indexer/keyvalue.py"],
-    "pydantic": ["indexer/settings.py"],
+    "pydantic": ["indexer/settings.py", "indexer/night_settings.py"],
     "pydantic_settings": ["indexer/settings.py"],
     "faiss": ["indexer/codes/"],
     "jinja2": ["search/pages.py"],

@@ -13,9 +13,9 @@ import pytest
 
 from indexer.catalogue import Catalogue, writer_lock
 from indexer.coverage import NOT_INDEXED, Footage
+from indexer.deadline import Deadline
 from indexer.districts import load_districts
 from indexer.night_lock import night_lock
-from indexer.nightly import Deadline
 from indexer.pipeline import ClipContent
 from indexer.shard.files import ArchiveFiles
 from indexer.times import from_milliseconds, milliseconds, to_local_iso

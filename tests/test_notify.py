@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from indexer.settings import NotifySettings, Settings, load_settings
+from indexer.night_settings import NotifySettings
+from indexer.settings import Settings, load_settings
 from indexer.shard.files import ArchiveFiles
 from reid.errors import InputError
 from search.notify import Notice, tell
