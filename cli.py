@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
     from indexer.clips import ClipRequest
     from indexer.districts import Districts
-    from indexer.executors import InProcess
     from indexer.index_report import IndexReport
     from indexer.night_record import NightRecord
+    from indexer.nightly import Work
+    from indexer.pipeline import PipelineChoice
     from indexer.settings import Settings
     from indexer.shard.files import ArchiveFiles
     from indexer.snapshot import Snapshot
-    from indexer.workers import WorkerProcesses
     from reid.calibration import Calibration
     from reid.detector import Detector
     from reid.embedder import Embedder
@@ -221,9 +221,7 @@ def nightly(
     as_json: Json = False,
 ) -> int:
     """Index what is new below the footage roots, most valuable first, and see to all a night needs."""
-    from indexer.decisions import RunOptions
     from indexer.journal import log_form
-    from indexer.nightly import Work
     from indexer.progress import bar_or_nothing
     from search.night import DryRun, NightOptions, plan_night, run_nightly
 
@@ -234,10 +232,7 @@ def nightly(
         done: DryRun | NightRecord = plan_night(archive, settings, table)
     else:
         with bar_or_nothing() as progress:
-            rules = RunOptions(
-                False, settings.clip_time_factor, settings.clip_time_floor_s, settings.clip_tries
-            )  # fmt: skip
-            work = Work(_executors(archive, settings, workers), rules)
+            work = _night_work(archive, settings, workers)
             models = functools.partial(_models, archive, settings)
             done = run_nightly(archive, settings, table, work, models, options, progress)
     if as_json:
@@ -1611,29 +1606,37 @@ def _index(
     from indexer.decisions import RunOptions
     from indexer.indexing import index_with
     from indexer.progress import shown_progress
+    from indexer.workers import fitting_workers, local_executor
 
     with Catalogue(archive, "create"):  # an unfit archive is told before the models are loaded
         pass
     tries = None if retry else settings.clip_tries
     options = RunOptions(replace, settings.clip_time_factor, settings.clip_time_floor_s, tries)
-    executors = _executors(archive, settings, workers)
-    with executors(len(requests)) as executor, shown_progress() as progress:
+    choice, count = _choice(archive, settings), fitting_workers(workers or settings.workers, len(requests))
+    with local_executor(choice, count, settings.worker_memory_mb) as executor, shown_progress() as progress:
         return index_with(executor, archive, requests, progress, options=options)
 
 
-def _executors(
-    archive: ArchiveFiles, settings: Settings, workers: str | None
-) -> Callable[[int], InProcess | WorkerProcesses]:
-    """Gives who works on so many clips; raises at once when workers or models are no such."""
+def _choice(archive: ArchiveFiles, settings: Settings) -> PipelineChoice:
     from indexer.pipeline import PipelineChoice, PipelineOptions
-    from indexer.workers import fitting_workers, local_executor
 
     looking = PipelineOptions(frames_per_second=settings.frames_per_second)
-    choice = PipelineChoice(settings.detector, settings.embedder, archive.models, looking)
-    asked = workers or settings.workers
-    choice.kit()
-    fitting_workers(asked, 1)
-    return lambda clips: local_executor(choice, fitting_workers(asked, clips), settings.worker_memory_mb)
+    return PipelineChoice(settings.detector, settings.embedder, archive.models, looking)
+
+
+def _night_work(archive: ArchiveFiles, settings: Settings, workers: str | None) -> Work:
+    """Always processes, be it one: nobody watches, and no clip may end the night."""
+    from indexer.decisions import RunOptions
+    from indexer.nightly import Work
+    from indexer.workers import WorkerProcesses, fitting_workers
+
+    choice, asked = _choice(archive, settings), workers or settings.workers
+    kit = choice.kit()
+    fitting_workers(asked, 1)  # refuses what is no number now, not at one in the morning's third stage
+    return Work(
+        lambda clips: WorkerProcesses(choice, kit, fitting_workers(asked, clips), settings.worker_memory_mb),
+        RunOptions(False, settings.clip_time_factor, settings.clip_time_floor_s, settings.clip_tries),
+    )
 
 
 def _search(

@@ -81,10 +81,11 @@ class Place:
         return Settings(**tables)
 
     def night(
-        self, pipeline: Pipeline | None = None, settings: Settings | None = None, **options: Any
-    ) -> NightRecord:
+        self, pipeline: Pipeline | None = None, settings: Settings | None = None, work: Work | None = None,
+        **options: Any,
+    ) -> NightRecord:  # fmt: skip
         used = pipeline or KnownPipeline()
-        work = Work(lambda clips: InProcess(used))
+        work = work or Work(lambda clips: InProcess(used))
         return run_nightly(
             self.archive, settings or self.settings(), load_districts(), work,
             lambda: (used.detector, used.embedder), NightOptions(**options), clock=self.hands.clock,
