@@ -56,6 +56,7 @@ class NightRecord:
         done: clips indexed. tracklets: found in them.
         footage_s: seconds of them. by_district: how many, by slug.
         failed: (path, reason, message) of the first. failed_count: how many.
+        given_up: clips that failed so often in earlier nights that they were not tried; no news any more.
         warnings: what was odd.
         stages: what each further stage says of itself, by name.
         problems: what could not be done.
@@ -79,6 +80,7 @@ class NightRecord:
     by_district: Counter[str] = field(default_factory=Counter)
     failed: list[tuple[str, str, str]] = field(default_factory=list)
     failed_count: int = 0
+    given_up: int = 0
     warnings: list[str] = field(default_factory=list)
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -103,7 +105,7 @@ class NightRecord:
     @property
     def skipped(self) -> int:
         """Clips that were found to be in the archive under another name."""
-        return self.planned - self.not_reached - self.done - self.failed_count
+        return self.planned - self.not_reached - self.done - self.failed_count - self.given_up
 
     def add_done(self, clip: ClipDone) -> None:
         """One more clip is in the archive."""
@@ -155,6 +157,7 @@ class NightRecord:
             "failed": [
                 {"clip": path, "reason": reason, "message": message} for path, reason, message in self.failed
             ],
+            "given_up": self.given_up,
             "not_reached": self.not_reached,
             "stopped": self.stopped,
             "put_off_count": self.put_off_count,
@@ -182,6 +185,8 @@ class NightRecord:
         lines += _few(unread, self.unread)
         if self.stopped:
             lines.append(f"{self.stopped}: {self.not_reached} clips left for the next night")
+        if self.given_up:
+            lines.append(f"{self.given_up} clips were given up in earlier nights; see: reid clips --failed")
         if self.put_off_count:
             lines.append(f"{self.put_off_count} clips are still written to and wait for the next night")
         lines.append(

@@ -169,6 +169,7 @@ class Night:
                     stop_when=lambda: self.deadline.reached() is not None,
                 )  # fmt: skip
                 self.record.warn(report.warnings)
+                self.record.given_up += len(report.given_up)
             self.record.stopped = self.record.stopped or self.deadline.reached()
             if not self.record.not_reached:  # it was reached after the last clip
                 self.record.stopped = None

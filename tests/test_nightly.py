@@ -14,8 +14,11 @@ import pytest
 from indexer.catalogue import Catalogue, writer_lock
 from indexer.coverage import NOT_INDEXED, Footage
 from indexer.deadline import Deadline
+from indexer.decisions import RunOptions
 from indexer.districts import load_districts
+from indexer.executors import InProcess
 from indexer.night_lock import night_lock
+from indexer.nightly import Work
 from indexer.pipeline import ClipContent
 from indexer.shard.files import ArchiveFiles
 from indexer.times import from_milliseconds, milliseconds, to_local_iso
@@ -80,6 +83,21 @@ def test_failed_clips_are_told_and_stop_no_other(place: Place) -> None:
     assert ["failed (not_video)" in line for line in lines[1:3]] == [True, False]
     assert "name not understood" in lines[2]
     assert lines.index(next(line for line in lines if "indexed now" in line)) > 2
+
+
+def test_a_clip_that_fails_every_night_is_given_up_and_stops_being_news(place: Place) -> None:
+    broken = place.put("20250219T100000", data=b"bad")
+    work = Work(lambda clips: InProcess(Failing()), RunOptions(tries=3))
+    nights = []
+    for _ in range(4):
+        nights.append(place.night(work=work))
+        place.hands.move(86_400)
+    told = [(night.exit_code, night.failed_count, night.given_up, night.skipped) for night in nights]
+    assert told == [(1, 1, 0, 0)] * 3 + [(0, 0, 1, 0)]
+    assert "1 clips were given up in earlier nights; see: reid clips --failed" in nights[-1].lines()
+    broken.write_bytes(b"whole now")
+    place.age(broken, 3600)
+    assert place.night(work=work).done == 1
 
 
 def test_the_summary_is_kept_and_says_what_the_night_did(place: Place) -> None:
