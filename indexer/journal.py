@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
@@ -104,7 +104,8 @@ def journal(archive: ArchiveFiles, now: datetime, shown: LogFormat | None) -> It
     finally:
         for handler in handlers:
             _LOG.removeHandler(handler)
-            handler.close()
+            with suppress(OSError):  # what a full disk did not take
+                handler.close()
 
 
 def expire(archive: ArchiveFiles, now: datetime, keep_days: int) -> int:

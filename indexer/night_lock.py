@@ -11,13 +11,15 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from indexer.shard.files import ArchiveFiles
 from indexer.times import to_local_iso
 from reid.errors import BusyError, storage_errors
+
+_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,9 @@ def night_lock(archive: ArchiveFiles, now: datetime) -> Iterator[tuple[Holder, H
             ) from None
         earlier = _read(descriptor)
         holder = Holder(os.getpid(), socket.gethostname(), _user(), to_local_iso(now))
-        with storage_errors(archive.nightly_lock):
-            _write(descriptor, json.dumps(asdict(holder)))
+        _write(descriptor, json.dumps(asdict(holder)))
         yield holder, earlier
-        with storage_errors(archive.nightly_lock):
-            _write(descriptor, "")  # only a night that came to its end leaves nothing
+        _write(descriptor, "")  # only a night that came to its end leaves nothing
     finally:
         os.close(descriptor)
 
@@ -78,6 +78,7 @@ def _read(descriptor: int) -> Holder | None:
 
 
 def _write(descriptor: int, text: str) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(errors="backslashreplace"), 0)
-    os.fsync(descriptor)
+    """Always over the same bytes: on a full disk the lock can still say who holds it."""
+    with suppress(OSError):  # one that never could holds all the same
+        os.pwrite(descriptor, text.encode(errors="backslashreplace").ljust(_BYTES), 0)
+        os.fsync(descriptor)

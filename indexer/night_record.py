@@ -15,6 +15,7 @@ from indexer.night_lock import Holder
 from indexer.shard.files import ArchiveFiles
 from indexer.times import SEOUL, to_local_iso
 from reid.durable import make_folder, write_file
+from reid.errors import StorageError
 
 SHOWN = 1000
 """So many failed clips are told one by one; all are counted, and the ledger has all."""
@@ -127,13 +128,17 @@ class NightRecord:
     def save(self, archive: ArchiveFiles) -> None:
         """Keep it in the archive; a night that is killed leaves what it last was.
 
-        Raises:
-            StorageError: the disk refuses.
+        A disk that refuses is a problem of the night, told once, and not its end: what is to expire may be
+        what fills the disk.
         """
         path = archive.night(self.name)
-        make_folder(path.parent)
         text = json.dumps(self.to_json(), ensure_ascii=False, indent=1) + "\n"
-        write_file(path, text.encode(errors="backslashreplace"))
+        try:
+            make_folder(path.parent)
+            write_file(path, text.encode(errors="backslashreplace"))
+        except StorageError as error:
+            if all(problem.stage != "summary" for problem in self.problems):
+                self.problems.append(Problem("summary", str(path), str(error), error.exit_code))
 
     def to_json(self) -> dict[str, Any]:
         """For machines; see docs/contracts.md."""

@@ -203,17 +203,16 @@ class Night:
         the rest.
         """
         with Catalogue(self.archive) as catalogue:
-            snapshot, unsearched = catalogue.snapshot(), catalogue.unsearched()
-        fresh = {entry.segment for clip in unsearched for entry in snapshot.segments_of.get(clip, ())}
+            fresh = catalogue.unsearched()
         done = verify(self.archive, fresh=fresh)
         for segment, shard, reason in done.damaged:
             self.problem("verify", f"{shard}/{segment}", f"{reason}; in quarantine, and told by every search")
         if done.codebook:
             self.problem("verify", "codebook", done.codebook)
         self.record.stages["verify"] = {
-            **asdict(done), "looked_at_deeply": len(fresh),
-            "said": f"{done.segments} segments verified, {len(fresh)} of them byte by byte,"
-            f" {len(done.damaged)} damaged",
+            **asdict(done),
+            "said": f"{done.segments} segments verified, {done.sound_to_the_byte} of them found sound to the"
+            f" byte, {len(done.damaged)} damaged",
         }  # fmt: skip
 
     def compact(self) -> None:

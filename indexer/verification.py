@@ -29,6 +29,7 @@ class Verification:
         damaged: (segment, "district/day", why), all in quarantine now.
         restored: segments that came out of quarantine.
         clips: paths of the clips to index again for what is damaged.
+        sound_to_the_byte: segments that were compared deeply, and hold.
         codebook: why the codebook in use cannot be used; None if it can, or if there is none.
     """
 
@@ -38,6 +39,7 @@ class Verification:
     restored: tuple[str, ...]
     clips: tuple[str, ...]
     codebook: str | None
+    sound_to_the_byte: int = 0
 
 
 def verify(
@@ -48,7 +50,7 @@ def verify(
 
     Args:
         deep: compare every byte with its checksum, and the meaning of it; else manifests and lengths.
-        fresh: names of segments that are compared deeply in any case.
+        fresh: sha256 of clips whose segments are compared deeply in any case.
 
     Raises:
         StorageError: no archive, another writer, or the machine is not fit.
@@ -58,16 +60,17 @@ def verify(
         codebook, problem = _codebook(archive, snapshot)
         damaged: list[tuple[str, str, str]] = []
         restored: list[str] = []
-        read = 0
+        read, looked, new = 0, 0, frozenset(fresh)
         for number, entry in enumerate(snapshot.segments):
             progress(number, len(snapshot.segments))
             try:
                 # Damage that only a deep look found must not be believed gone because a short one sees none.
-                closely = deep or entry.quarantined is not None or entry.segment in fresh
+                closely = deep or entry.quarantined is not None or not new.isdisjoint(entry.clips)
                 _verify_one(archive, entry, closely, codebook)
                 if entry.quarantined is not None:
                     restored.append(entry.segment)
                 read += entry.bytes if closely else 0
+                looked += closely
             except (DamagedError, FormatError) as error:
                 damaged.append((entry.segment, f"{entry.district}/{entry.day}", str(error)))
         if damaged or restored:
@@ -76,7 +79,9 @@ def verify(
     bad = {name for name, _, _ in damaged}
     lost = {clip for entry in snapshot.segments if entry.segment in bad for clip in entry.clips}
     clips = tuple(sorted(clip.path for clip in snapshot.clips if clip.sha256 in lost))
-    return Verification(len(snapshot.segments), read, tuple(damaged), tuple(restored), clips, problem)
+    return Verification(
+        len(snapshot.segments), read, tuple(damaged), tuple(restored), clips, problem, looked
+    )  # fmt: skip
 
 
 def _codebook(archive: ArchiveFiles, snapshot: Snapshot) -> tuple[Codebook | None, str | None]:

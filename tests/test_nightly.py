@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ def test_the_summary_is_kept_and_says_what_the_night_did(place: Place) -> None:
     assert (kept["state"], kept["exit_code"], kept["done"], kept["started"]) == (
         "done", 0, 1, "2025-02-20T01:00:00+09:00",
     )  # fmt: skip
-    assert kept["verify"]["looked_at_deeply"] == 1
+    assert kept["verify"]["sound_to_the_byte"] == 1
     assert kept["holder"]["pid"] == os.getpid()
 
 
@@ -336,7 +337,7 @@ def test_a_killed_night_is_gone_on_with(place: Place, tmp_path: Path) -> None:
     place.hands.move(86_400)
     record = place.night()
     assert (record.exit_code, record.done, record.interrupted is not None) == (0, 2, True)
-    assert record.stages["verify"]["looked_at_deeply"] == 3  # also what the killed night had sealed
+    assert record.stages["verify"]["sound_to_the_byte"] == 3  # also what the killed night had sealed
     (tmp_path / "whole").mkdir()
     whole = Place(tmp_path / "whole")
     whole.footage.rmdir()
@@ -412,3 +413,32 @@ def test_a_log_has_one_event_a_line(place: Place) -> None:
     done = next(line for line in lines if line["event"] == "clip_done")
     assert (done["district"], done["camera"], done["tracklets"]) == ("songpa", "SP-1", 4)
     assert all(line["time"].endswith("+09:00") for line in lines)
+
+
+def test_on_a_full_disk_the_night_does_what_it_can_and_says_what_it_could_not(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("no permission to mount a small disk")
+    try:
+        place = Place(disk)
+        place.put("20250219T100000")
+        assert place.night().exit_code == 0
+        place.put("20250220T100000", data=b"x" * 1000)
+        fill = os.open(disk / "fill", os.O_WRONLY | os.O_CREAT)
+        with suppress(OSError):
+            while os.write(fill, bytes(4096)):
+                pass
+        os.close(fill)
+        place.hands.move(86_400)
+        record = place.night(KnownPipeline(60))
+        assert (record.exit_code, record.done) == (3, 0)
+        assert {each.stage for each in record.problems} == {"summary", "index"}
+        assert {"verify", "retention"} <= record.stages.keys()
+        (disk / "fill").unlink()
+        assert place.night().done == 1
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
