@@ -574,6 +574,44 @@ def verify(
     return 1 if found.damaged or found.codebook else 0
 
 
+@app.command("reindex")
+@_command
+def reindex_footage(
+    model: Annotated[str, typer.Option(help="The embedder that is to take the place of the one in use.")],
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Switch even without clips whose footage is gone.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what could not be indexed.")] = False,
+    workers: Annotated[
+        str | None,
+        typer.Option(help="How many clips at a time, a number or auto. [default: that of reid.toml]"),
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> int:
+    """Index all footage again with another embedder; searches go on with the old one until the switch."""
+    from indexer.decisions import RunOptions
+    from indexer.progress import shown_progress
+    from indexer.reindexing import look_ahead, reindex
+    from reid.models import find_model
+
+    archive = _archive(home)
+    settings = _settings(archive)[0].model_copy(update={"embedder": model})
+    found = look_ahead(archive, model, find_model(model, "embed", archive.models).sha256)
+    if not dry_run:
+        for line in found.lines()[: len(found.missing)]:
+            _say(line)
+        executors = _executors(archive, settings, workers)
+        options = RunOptions(True, settings.clip_time_factor, settings.clip_time_floor_s)
+        with executors(found.clips) as executor, shown_progress() as progress:
+            found = reindex(archive, executor, options, progress, drop_missing=drop_missing)
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        typer.echo("\n".join(found.lines()))
+    return 0 if found.switched or (dry_run and not found.missing) else 1
+
+
 @app.command("compact")
 @_command
 def compaction(home: Home = None, as_json: Json = False) -> int:
@@ -614,6 +652,7 @@ def erase(
     from dataclasses import asdict
 
     from indexer.erasure import erase_time, erase_tracklet
+    from indexer.generations import let_follow
     from indexer.times import milliseconds, parse_local
     from search.audit import Deed, record
     from search.casework import keeping
@@ -645,6 +684,7 @@ def erase(
             end = milliseconds(parse_local(until or "", until=True))
             names = _settings(archive)[1]
             done = erase_time(archive, names.find(district or "").slug, begin, end, camera or (), progress)
+    let_follow(archive, _snapshot(archive))
     cases = keeping(archive, done.erasure)
     gone = {"tracklets": done.erasure.tracklets, "vectors": done.erasure.vectors}
     record(archive, Deed("erase", purpose.actor, subject="done", scope=asked, counts=gone))

@@ -26,6 +26,7 @@ from reid.errors import (
     DamagedError,
     FormatError,
     InputError,
+    LockedError,
     ModelMismatchError,
     StorageError,
     storage_errors,
@@ -161,8 +162,8 @@ class Catalogue(Closing):
         if bound not in (None, sha256):
             raise ModelMismatchError(
                 f"this archive was indexed with embedder {bound[:12]}…, not with {name} ({sha256[:12]}…);"
-                " vectors of two models cannot be compared: set that embedder in reid.toml, or index"
-                " into another archive with --home"
+                " vectors of two models cannot be compared: set that embedder in reid.toml, or index its"
+                " footage with another by: reid reindex --model NAME"
             )
 
     def record_done(
@@ -220,8 +221,7 @@ class Catalogue(Closing):
             _swap(tables, gone, sealed)
             _lose(tables, lost or {})
             if erasure:
-                key = hashlib.sha256(repr(erasure).encode()).hexdigest()[:16]
-                tables["erasures"].put(f"{erasure.at_ms:013d}-{key}", asdict(erasure))
+                tables["erasures"].put(erasure_key(erasure), asdict(erasure))
 
     @property
     def retained(self) -> Retained:
@@ -238,7 +238,7 @@ class Catalogue(Closing):
             _swap(tables, gone, sealed)
             _lose(tables, lost)
             for each in expired:
-                tables["erasures"].put(f"retention/{each.erasure.district}", asdict(each.erasure))
+                tables["erasures"].put(erasure_key(each.erasure), asdict(each.erasure))
                 for clip in each.clips:
                     tables["clips"].delete(clip)
                 for path in each.unfinished:
@@ -359,6 +359,13 @@ def _path_key(path: Path | str) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()
 
 
+def erasure_key(erasure: Erasure) -> str:
+    """Of the table: one for each, but for retention one a district."""
+    if erasure.runs:
+        return f"retention/{erasure.district}"
+    return f"{erasure.at_ms:013d}-{hashlib.sha256(repr(erasure).encode()).hexdigest()[:16]}"
+
+
 def _earlier_state(tables: Mapping[str, Table], clip: ClipDone) -> Mapping[str, Any] | None:
     """The ledger's row of what lay under the clip's path before, if it was another state of the same clip."""
     known = tables["files"].get(_path_key(Path(clip.path)))
@@ -402,7 +409,8 @@ def writer_lock(archive: ArchiveFiles) -> Iterator[None]:
     """Hold the archive for writing; released by the system even when the process is killed.
 
     Raises:
-        StorageError: another process holds it (its number is told), or the disk refuses.
+        LockedError: another process holds it; its number is told.
+        StorageError: the disk refuses.
     """
     with storage_errors(archive.lock):
         descriptor = os.open(archive.lock, os.O_RDWR | os.O_CREAT, 0o644)
@@ -411,7 +419,7 @@ def writer_lock(archive: ArchiveFiles) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 64).decode(errors="replace").strip() or "unknown"
-            raise StorageError(
+            raise LockedError(
                 f"{archive.home} is being written by process {holder}; wait for it to end, or stop it"
             ) from None
         with storage_errors(archive.lock):

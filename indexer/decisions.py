@@ -134,7 +134,9 @@ class Decisions:
                 " check the camera's clock, this machine's clock and --start",
             )
         erasures = tuple(each for each in self.snapshot.erasures if each.district == district)
-        look = Look(self._archive, request.path, fingerprint, sha256, camera, start, erasures)
+        look = Look(
+            self._archive, request.path, fingerprint, sha256, camera, start, erasures, self.snapshot.id_salt
+        )
         limit_s = self.options.look_limit_s(fingerprint.size, examined.duration_s)
         under = self._catalogue.done_under(request.path)
         if under is not None and under.sha256 != sha256 and under.path == str(request.path):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import zlib
 from collections import defaultdict
@@ -33,7 +32,7 @@ from indexer.shard.writer import SegmentOrigin, seal_segment
 from indexer.snapshot import SegmentEntry, pack_tallies
 from reid.attributes import COLUMNS
 from reid.camera_means import Tally, tally
-from reid.durable import make_folder, rename_folder, sync_file, sync_folder, write_file
+from reid.durable import link_file, make_folder, rename_folder, sync_file, sync_folder, write_file
 from reid.errors import DamagedError, FormatError, StorageError, storage_errors
 from reid.weights import sha256_of
 
@@ -189,7 +188,12 @@ def _segment_2_to_3(archive: ArchiveFiles, entry: Mapping[str, Any]) -> Manifest
         shutil.rmtree(staged.folder, ignore_errors=True)
         make_folder(staged.folder)
         for each in sorted(data["files"].keys() - {old.COLUMNS}):
-            _link(old.folder / each, staged.folder / each)
+            try:
+                link_file(old.folder / each, staged.folder / each)
+            except FileNotFoundError as error:
+                raise DamagedError(
+                    f"{old.folder / each}: missing; put the segment into quarantine with reid verify"
+                ) from error
         staged.columns.write_bytes(columns_3)
         sync_file(staged.columns)
         write_file(staged.manifest, manifest.to_bytes())
@@ -230,17 +234,6 @@ def _columns_3(content: bytes, offset: int, tracklets: int) -> bytes:
     heads = np.frombuffer(content[offset:end], columns.TRACKLET).copy()
     heads["sum"] = [zlib.crc32(nothing, summed) for summed in heads["sum"].tolist()]
     return content[:offset] + heads.tobytes() + content[end:] + nothing * tracklets
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file under another name, for sealed files never change; a copy where there are no links."""
-    try:
-        os.link(source, target)
-    except FileNotFoundError as error:
-        raise DamagedError(f"{source}: missing; put the segment into quarantine with reid verify") from error
-    except OSError:
-        shutil.copyfile(source, target)
-        sync_file(target)
 
 
 def catalogue_4_to_5(archive: ArchiveFiles, progress: Progress) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from indexer.catalogue import Catalogue, writer_lock
 from indexer.erasure import Parted, offsets, part, touches
 from indexer.expiry import Expired, Retained, expiry, first_day_kept, midnight_ms
+from indexer.generations import let_follow
 from indexer.proofs import next_proof, proof_path, write_proof
 from indexer.purge import Days, DistrictPurge, Hold, Order, Purge
 from indexer.rewriting import remove_folders, remove_leftovers
@@ -72,6 +73,7 @@ def purge(
             path = str(proof_path(archive, after.number))
             found = replace(found, proof=path, sha256=after.sha256)
         _carry_out(archive, catalogue, work, after)
+        let_follow(archive, catalogue.snapshot())
     return found
 
 

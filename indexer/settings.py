@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     detector: str = Field(DEFAULT_DETECTOR, description="Model that finds people: reid models list")
     embedder: str = Field(
         DEFAULT_EMBEDDER,
-        description="Model that describes them; fixed once footage is indexed: another needs a new archive",
+        description="Model that describes them; once footage is indexed, changed by: reid reindex",
     )
     frames_per_second: float = Field(
         5.0, gt=0, le=60, description="How many frames of each second of footage are looked at"
@@ -209,3 +209,23 @@ def write_settings(archive: ArchiveFiles, chosen: Mapping[str, float] | None = N
     make_folder(archive.home)
     write_file(archive.settings, commented_settings(chosen).encode())
     return True
+
+
+def set_setting(archive: ArchiveFiles, name: str, value: str) -> None:
+    """Put a text into the archive's reid.toml, in the place of the line that sets it, or shows how.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    with storage_errors(archive.settings):
+        text = archive.settings.read_text("utf-8-sig") if archive.settings.exists() else ""
+    line, table = f'{name} = "{value}"', re.search(r"^\s*\[", text, re.MULTILINE)
+    head, rest = (text[: table.start()], text[table.start() :]) if table else (text, "")
+    for form in (rf"^[ \t]*{name}[ \t]*=.*$", rf"^[ \t]*#[ \t]*{name}[ \t]*=.*$"):
+        if re.search(form, head, re.MULTILINE):
+            head = re.sub(form, lambda match: line, head, count=1, flags=re.MULTILINE)
+            break
+    else:
+        head = f"{line}\n{head}"
+    make_folder(archive.home)
+    write_file(archive.settings, (head + rest).encode())

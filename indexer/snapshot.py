@@ -150,6 +150,7 @@ class Snapshot:
         tallies: by (district, camera id), the different people whose vectors make the camera's mean.
         erasures: what was erased, oldest first.
         waiting: clips that a run was told to index and has not come to.
+        id_salt: goes into the ids of tracklets, so that those of another model are others.
     """
 
     version: int
@@ -162,6 +163,7 @@ class Snapshot:
     tallies: Mapping[tuple[str, str], Tally]
     erasures: tuple[Erasure, ...]
     waiting: tuple[ClipWaiting, ...] = ()
+    id_salt: str = ""
 
     @property
     def unfinished(self) -> tuple[ClipFailed | ClipWaiting, ...]:
@@ -242,6 +244,7 @@ def read_snapshot(tables: Mapping[str, Table], version: int) -> Snapshot:
         tallies=tallies,
         erasures=tuple(sorted(erasures, key=lambda each: each.at_ms)),
         waiting=tuple(each for each in unfinished if isinstance(each, ClipWaiting)),
+        id_salt=tables["meta"].get("id_salt") or "",
     )
 
 

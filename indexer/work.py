@@ -113,6 +113,7 @@ class Look:
         camera: which recorded it.
         start: true moment of its first frame, aware UTC.
         erasures: of its district.
+        id_salt: of the archive.
     """
 
     archive: ArchiveFiles
@@ -122,6 +123,7 @@ class Look:
     camera: Camera
     start: datetime
     erasures: tuple[Erasure, ...]
+    id_salt: str = ""
 
     def run(self, pipeline: Pipeline, advanced: Advanced) -> Looked:
         """Decode, detect, embed, track, seal: the same result, to the bit, wherever it runs.
@@ -163,10 +165,9 @@ class Look:
     def _tracklet(self, content: ClipContent, number: int) -> Tracklet:
         zero, person, camera = milliseconds(self.start), content.people[number], self.camera
         left, top, right, bottom = (round(float(edge), 1) for edge in person.best.box)
+        named = f"{self.id_salt}{self.sha256}/{camera.district}/{camera.id}/{number}"
         record = Record(
-            id=hashlib.sha256(f"{self.sha256}/{camera.district}/{camera.id}/{number}".encode()).hexdigest()[
-                :16
-            ],
+            id=hashlib.sha256(named.encode()).hexdigest()[:16],
             clip=self.sha256, path=str(self.path), camera=camera.id,
             start_ms=zero + round(person.start_s * 1000), end_ms=zero + round(person.end_s * 1000),
             best_ms=zero + round(person.best.time_s * 1000), best_offset_s=round(person.best.time_s, 3),

@@ -6,6 +6,7 @@ The habit of every serious store: write beside the target, fsync, rename, fsync 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -51,6 +52,21 @@ def write_file(path: Path, data: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """The same file under another name, for a file that never changes; a copy where there are no links.
+
+    Raises:
+        OSError: there is no such file, or the disk refuses.
+    """
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+        sync_file(target)
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:

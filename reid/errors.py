@@ -13,7 +13,8 @@
         ├── ModelMismatchError vectors of another model than the one in use
         ├── DamagedError       a checksum or a count that does not hold
         ├── ClockError         the machine's clock cannot be right
-        └── StorageError       disk full, no permission, read-only, locked
+        └── StorageError       disk full, no permission, read-only
+            └── LockedError        another process writes
 
 Every message says what was expected, what came, where, and what to do.
 """
@@ -108,7 +109,11 @@ class ClockError(ArchiveError):
 
 
 class StorageError(ArchiveError):
-    """The disk refused: full, read-only, no permission, locked."""
+    """The disk refused: full, read-only, no permission."""
+
+
+class LockedError(StorageError):
+    """Another process writes into the archive."""
 
 
 _STORAGE_HINTS = {

@@ -247,7 +247,7 @@ def test_a_clip_without_people_is_done_and_has_no_segment(archive: ArchiveFiles,
 def test_another_model_is_refused_and_nothing_is_lost(archive: ArchiveFiles, clip: Path) -> None:
     run(archive, request(clip))
     before = contents(archive)
-    with pytest.raises(ModelMismatchError, match="another archive"):
+    with pytest.raises(ModelMismatchError, match="reid reindex"):
         run(archive, request(clip), pipeline=fake_pipeline("f" * 64))
     assert contents(archive) == before
 

@@ -121,6 +121,11 @@ class ArchiveFiles:
         yield from (self.home / "codebooks").glob(".*.tmp")
         yield from self.proofs.glob(".*.tmp")
 
+    @property
+    def next(self) -> ArchiveFiles:
+        """The archive that is being made beside this one, with another embedder."""
+        return ArchiveFiles(self.home / "next")
+
     def trial(self, key: str) -> Path:
         """What was measured on a machine with certain models."""
         return self.home / "trials" / f"{key}.json"
