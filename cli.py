@@ -593,6 +593,7 @@ def reindex_footage(
     from indexer.decisions import RunOptions
     from indexer.progress import shown_progress
     from indexer.reindexing import look_ahead, reindex
+    from indexer.workers import fitting_workers, local_executor
     from reid.models import find_model
 
     archive = _archive(home)
@@ -601,9 +602,10 @@ def reindex_footage(
     if not dry_run:
         for line in found.lines()[: len(found.missing)]:
             _say(line)
-        executors = _executors(archive, settings, workers)
-        options = RunOptions(True, settings.clip_time_factor, settings.clip_time_floor_s)
-        with executors(found.clips) as executor, shown_progress() as progress:
+        count = fitting_workers(workers or settings.workers, found.clips)
+        options = RunOptions(True, settings.clip_time_factor, settings.clip_time_floor_s, None)
+        made = local_executor(_choice(archive, settings), count, settings.worker_memory_mb)
+        with made as executor, shown_progress() as progress:
             found = reindex(archive, executor, options, progress, drop_missing=drop_missing)
     if as_json:
         _print_json(found.to_json())

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import cli
+from indexer import workers
 from indexer.cameras import Camera
 from indexer.catalogue import Catalogue, writer_lock
 from indexer.clips import ClipRequest
@@ -404,7 +405,7 @@ def test_the_command(
     archive: ArchiveFiles, footage: list[ClipRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = CliRunner()
-    monkeypatch.setattr(cli, "_executors", lambda *given: lambda clips: InProcess(OtherPipeline()))
+    monkeypatch.setattr(workers, "local_executor", lambda *given: InProcess(OtherPipeline()))
     line = ["reindex", "--model", NAME, "--home", str(archive.home)]
     dry = runner.invoke(cli.app, [*line, "--dry-run", "--json"])
     assert (dry.exit_code, json.loads(dry.stdout)["done"]) == (0, 0)
