@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from reid.errors import UnknownNameError
+from search.accounts import Account
 from search.desk import Question
 from search.sightings import SearchResult, Sighting
 
 MOST = 300
 """Results that are kept; each takes about a megabyte."""
+
+_SURE_S = 5.0  # seconds for which it is taken that somebody still may see a case
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,21 @@ class Results:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._allowed: dict[tuple[Account, str], float] = {}
+
+    def allowed(self, account: Account, case_id: str, check: Callable[[], object]) -> None:
+        """Make sure, at most every few seconds, that somebody may see a case: a page has a hundred pictures.
+
+        Args:
+            account: as it is now. check: raises when they may not.
+        """
+        now_s, key = time.monotonic(), (account, case_id)
+        if self._allowed.get(key, 0.0) < now_s:
+            self._allowed.pop(key, None)
+            check()
+            if len(self._allowed) > MOST:
+                self._allowed.clear()
+            self._allowed[key] = now_s + _SURE_S
 
     def keep(self, owner: str, case_id: str, reason: str, question: Question, result: SearchResult) -> Kept:
         """Keep a new one."""
@@ -72,6 +92,7 @@ class Results:
     def forget_case(self, case_id: str) -> None:
         """Drop what is kept of a case that is closed or deleted."""
         with self._lock:
+            self._allowed.clear()
             for name in [name for name, each in self._kept.items() if each.case_id == case_id]:
                 del self._kept[name]
 

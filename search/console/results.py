@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -166,7 +167,9 @@ def _kept(request: Request, result: str) -> Kept:
     """A result of the visitor, in a case that they still may see."""
     station, visitor = station_of(request), visitor_of(request)
     kept = station.results.get(visitor.account.name, result)
-    permitted(station.archive, station.settings, visitor.purpose(kept.case_id), "search")
+    purpose = visitor.purpose(kept.case_id)
+    check = partial(permitted, station.archive, station.settings, purpose, "search")
+    station.results.allowed(visitor.account, kept.case_id, check)
     if not visitor.account.may_see(kept.question.filters.districts):
         raise UnknownNameError("result", result, [])
     return kept
