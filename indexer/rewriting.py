@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from indexer.snapshot import Erasure, Sealed, SegmentEntry, Snapshot
 from reid.camera_means import Tally, tally
 from reid.durable import sync_folder
 from reid.errors import storage_errors
+
+_PATIENCE = 20
 
 Keep = Callable[[Stored], bool]
 
@@ -93,8 +96,7 @@ def remove_leftovers(archive: ArchiveFiles, snapshot: Snapshot) -> None:
         StorageError: the disk refused.
     """
     with storage_errors(archive.home):
-        if archive.staging.exists():
-            shutil.rmtree(archive.staging)
+        _clear(archive.staging)
         for temporary in list(archive.unfinished_files()):
             temporary.unlink()
         known = {entry.segment for entry in snapshot.segments if entry.seal}
@@ -142,6 +144,17 @@ def _of_clips(segment: Segment, clips: Sequence[str]) -> Iterator[Stored]:
 def _again(head: Stored, rest: Iterator[Stored]) -> Iterator[Stored]:
     yield head
     yield from rest
+
+
+def _clear(folder: Path) -> None:
+    """Delete a folder into which a worker that has not yet heard of its end may still write."""
+    for _ in range(_PATIENCE):
+        if not folder.exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.01)
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _remove_if_empty(folder: Path) -> None:

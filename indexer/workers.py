@@ -105,6 +105,11 @@ class WorkerProcesses(Closing):
         memory_mb: the most that one may take; more fails its clip, not the machine. None or 0: no limit.
     """
 
+    start_method = "forkserver"
+    """Of `multiprocessing`: from a server that has imported what takes long and has no threads whose locks
+    could be held.
+    """
+
     def __init__(
         self, make: Callable[[], Pipeline], kit: Kit, count: int, memory_mb: int | None = None
     ) -> None:
@@ -112,7 +117,8 @@ class WorkerProcesses(Closing):
             raise ValueError(f"expected at least one worker, got {count}")
         self.kit, self.slots = kit, count
         self._make, self._memory_mb = make, memory_mb
-        self._context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks
+        self._context: Any = multiprocessing.get_context(self.start_method)
+        self._context.set_forkserver_preload([__name__])
         self._workers: list[_Worker] = []
         self._failed_starts = 0
 
@@ -158,7 +164,7 @@ class WorkerProcesses(Closing):
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_serve, args=(theirs, self._make, self._memory_mb, os.getpid()), daemon=True
+            target=_serve, args=(theirs, self._make, self._memory_mb), daemon=True
         )
         process.start()
         theirs.close()
@@ -247,26 +253,24 @@ def _cause(code: int, task: _Task) -> Failure:
     return Failure(CRASHED, f"{task.job.path}: {message}")
 
 
-def _serve(line: Connection, make: Callable[[], Pipeline], memory_mb: int | None, parent: int) -> None:
+def _serve(line: Connection, make: Callable[[], Pipeline], memory_mb: int | None) -> None:
     """A worker's life: load, then do what comes down the line until its other end closes."""
-    die_with_parent(parent)
+    _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; who ordered the work decides
     with suppress(OSError):  # if memory runs out, a worker goes before who orders the work
         Path("/proc/self/oom_score_adj").write_text("500")
     if memory_mb:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
-    try:
-        pipeline = make()
-    except ReidError as error:
-        line.send(told(error, "the models"))
-        return
-    line.send(None)
-    while True:
+    with suppress(EOFError, BrokenPipeError):  # nobody is there any more
         try:
-            ticket, job = line.recv()
-        except EOFError:
+            pipeline = make()
+        except ReidError as error:
+            line.send(told(error, "the models"))
             return
-        line.send(attempt(ticket, job, pipeline, _teller(line)))
+        line.send(None)
+        while True:
+            ticket, job = line.recv()
+            line.send(attempt(ticket, job, pipeline, _teller(line)))
 
 
 def _teller(line: Connection) -> Callable[[float], None]:
@@ -278,13 +282,17 @@ def _teller(line: Connection) -> Callable[[float], None]:
         now = time.monotonic()
         if now - last >= _TELL_S:
             last = now
-            line.send(seconds)
+            with suppress(BrokenPipeError):
+                line.send(seconds)
 
     return advanced
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the system end this process when the one that started it ends, however it ends."""
+def _die_with_parent() -> None:
+    """Have the system end this process when its parent does, however it ends: the server of the forks, which
+    ends with the process that started it.
+    """
+    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the line above
         os._exit(1)
