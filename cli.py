@@ -600,6 +600,7 @@ def reindex_footage(
     settings = _settings(archive)[0].model_copy(update={"embedder": model})
     found = look_ahead(archive, model, find_model(model, "embed", archive.models).sha256)
     if not dry_run:
+        _permitted(archive, "operations")
         for line in found.lines()[: len(found.missing)]:
             _say(line)
         count = fitting_workers(workers or settings.workers, found.clips)

@@ -8,6 +8,9 @@ from typing import Any
 
 from indexer.ledger import ClipDone, ClipFailed
 
+EXPIRED = "of a time that has expired in its district"
+"""Why a clip is skipped of whose time nothing is kept."""
+
 
 @dataclass(frozen=True)
 class IndexReport:
@@ -43,8 +46,11 @@ class IndexReport:
 
     def lines(self) -> list[str]:
         """The report for people: what was odd, what failed, and a closing line of figures."""
-        counts = f"{len(self.done)} clips indexed, {len(self.skipped)} done before, {len(self.failed)} failed"
-        left = f", {len(self.given_up)} given up" if self.given_up else ""
+        expired = sum(reason == EXPIRED for _, reason in self.skipped)
+        before = len(self.skipped) - expired
+        counts = f"{len(self.done)} clips indexed, {before} done before, {len(self.failed)} failed"
+        left = f", {expired} of a time that has expired" if expired else ""
+        left += f", {len(self.given_up)} given up" if self.given_up else ""
         left += f", {self.left} not come to" if self.left else ""
         return [
             *(f"warning: {warning}" for warning in self.warnings),

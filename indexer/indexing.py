@@ -20,7 +20,7 @@ from indexer.catalogue import Catalogue, writer_lock
 from indexer.clips import ClipRequest
 from indexer.decisions import Decisions, Plan, RunOptions
 from indexer.executors import Executor, Failure, InProcess
-from indexer.index_report import IndexReport, Progress
+from indexer.index_report import EXPIRED, IndexReport, Progress
 from indexer.ledger import ClipDone, ClipFailed, ClipWaiting, Fingerprint
 from indexer.pipeline import Pipeline
 from indexer.replacing import record_clip
@@ -220,7 +220,7 @@ class _Run:
     def _passes_over(self, clip: _Clip) -> bool:
         """Is a clip not even to be opened?"""
         if clip.request.path in self.surveyed.expired:
-            why = "of a time that has expired in its district"
+            why = EXPIRED
             self.skipped[clip.number] = (str(clip.request.path), why)
             return True
         row = self.decisions.given_up(clip.request)

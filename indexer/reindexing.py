@@ -143,7 +143,8 @@ def reindex(
         return begun
     with Generation(archive.next, "create") as target:
         target.begin(id_salt(model.sha256))
-    run = _Run(archive, model, begun.clips - begun.done, progress or Progress())
+    total = begun.clips - begun.done - len(begun.missing)
+    run = _Run(archive, model, total, progress or Progress())
     asked = replace(options or RunOptions(), replace=True)
     while True:
         run.look()

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -30,7 +31,7 @@ from indexer.purge import Days, Order, Purge
 from indexer.retention import purge
 from indexer.settings import load_settings
 from indexer.shard.files import ArchiveFiles
-from indexer.times import from_milliseconds, parse_local
+from indexer.times import from_milliseconds, local_day, parse_local
 from indexer.verification import verify
 from reid.errors import ClockError, DamagedError, FootageError, InputError, StorageError, UnknownNameError
 from search.cases import Cases
@@ -95,6 +96,23 @@ def test_which_days_are_kept(today: str, days: int, first: str) -> None:
     assert kept == date.fromisoformat(first)
     last_moment = midnight_ms(date.fromisoformat(today) + timedelta(days=1))
     assert last_moment - midnight_ms(kept) == days * 24 * 3_600_000  # Seoul has no summer time
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "UTC"])
+def test_days_are_days_whatever_this_machine_thinks(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own zone has summer time; Seoul has had none since 1988."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for number in range(3 * 365):
+            day = date(2024, 1, 1) + timedelta(days=number)
+            begin = midnight_ms(day)
+            assert begin % 86_400_000 == 15 * 3_600_000
+            assert local_day(from_milliseconds(begin)) == day
+            assert local_day(from_milliseconds(begin - 1)) == day - timedelta(days=1)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(
@@ -298,6 +316,7 @@ def test_footage_that_expired_is_not_indexed_again(tmp_path: Path) -> None:
     report = index(archive, old, new, pipeline=pipeline)
     assert (pipeline.calls, len(report.skipped)) == ([], 2)
     assert "expired" in dict(report.skipped)[str(old.path)]
+    assert "0 clips indexed, 1 done before, 0 failed, 1 of a time that has expired; " in report.lines()[-1]
     assert len(holding(archive).tracklets) == 4
     assert snapshot(archive).waiting == ()
     over_midnight = replace(old, start=from_milliseconds(at(24) - 1000))  # ends in a day that is kept
