@@ -34,7 +34,7 @@ from indexer.retention import purge
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import Snapshot
 from indexer.verification import verify
-from reid.errors import FootageError, InputError, ReidError
+from reid.errors import FootageError, InputError, LockedError, ReidError
 
 _PORTION = 5000  # clips given to one run of indexing, whose lengths it looks up before it begins
 _SAVE_S = 30.0  # how often the record is kept while clips are indexed
@@ -105,7 +105,8 @@ class Night:
         try:
             yield
         except ReidError as error:
-            self.problem(name, "", str(error), 3 if error.exit_code == 3 else 1)
+            unfit = error.exit_code == 3 and not isinstance(error, LockedError)  # that passes by itself
+            self.problem(name, "", str(error), 3 if unfit else 1)
         except Exception as error:  # noqa: BLE001  nobody watches: the rest must be done all the same
             event("bug", logging.ERROR, stage=name, traceback=traceback.format_exc())
             self.problem(name, "", f"an error nobody expected ({error!r}); the log has its place: report it")

@@ -27,7 +27,7 @@ from indexer.settings import Settings
 from indexer.shard.files import ArchiveFiles
 from indexer.status import read_status
 from indexer.times import milliseconds
-from reid.errors import BusyError, InputError, StorageError
+from reid.errors import BusyError, InputError, LockedError
 from search.actors import Actor
 from search.casebook import delete_due
 from search.casework import holds
@@ -119,10 +119,8 @@ def _refuse_writers(archive: ArchiveFiles) -> None:
     try:
         with writer_lock(archive):
             pass
-    except StorageError as error:
-        if archive.lock.exists():
-            raise BusyError(str(error)) from None
-        raise
+    except LockedError as error:
+        raise BusyError(str(error)) from None
 
 
 def _night(

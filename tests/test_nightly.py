@@ -19,7 +19,7 @@ from indexer.decisions import RunOptions
 from indexer.districts import load_districts
 from indexer.executors import InProcess
 from indexer.night_lock import night_lock
-from indexer.nightly import Work
+from indexer.nightly import Night, Work
 from indexer.pipeline import ClipContent
 from indexer.shard.files import ArchiveFiles
 from indexer.times import from_milliseconds, milliseconds, to_local_iso
@@ -269,6 +269,21 @@ def test_a_night_beside_another_writer_does_not_begin(place: Place) -> None:
     with writer_lock(place.archive), pytest.raises(BusyError, match="is being written by process"):
         place.night()
     assert list(place.archive.home.glob("nights/*")) == []
+
+
+def test_another_writer_in_the_middle_of_the_night_costs_its_stage(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put("20250219T100000")
+    plain = Night.verify
+
+    def beside(night: Night) -> None:
+        with writer_lock(night.archive):
+            plain(night)
+
+    monkeypatch.setattr(Night, "verify", beside)
+    record = place.night()
+    assert (record.exit_code, [each.stage for each in record.problems]) == (1, ["verify"])
 
 
 def test_a_lock_file_with_nonsense_in_it_is_no_obstacle(place: Place) -> None:
