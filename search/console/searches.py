@@ -124,7 +124,7 @@ def _form(request: Request, station: Station, visitor: Visitor, case: Case, mess
         tiles=tiles(station.districts, snapshot, shown), begin_ms=begin, end_ms=end, places=places,
         queries=queries, colours=COLOURS, tops=TOPS, needs_reason=station.settings.require_case,
         since=_typed(max(begin, milliseconds(from_milliseconds(end) - day))) if end else "",
-        until=_typed(end) if end else "",
+        until=_typed(end + 60_000) if end else "",
     )  # fmt: skip
 
 
