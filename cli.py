@@ -711,9 +711,7 @@ def purge(
     before: Annotated[
         str | None, typer.Option(help="Everything before this day, instead of what the settings keep.")
     ] = None,
-    by: Annotated[
-        str | None, typer.Option(help="By whose order. [default: the user of this machine]")
-    ] = None,
+    by: Annotated[str | None, typer.Option(help="By whose order. [default: whoever runs it]")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Compare the proofs with their chain instead.")
@@ -726,8 +724,6 @@ def purge(
     as_json: Json = False,
 ) -> int:
     """Remove what is older than its district keeps (`retention_days`), whole days, with a proof."""
-    from getpass import getuser
-
     from indexer.purge import Days, Order, parse_day
     from indexer.retention import purge as purged
     from search.audit import Deed, record
@@ -738,12 +734,13 @@ def purge(
         return _check_proofs(archive, as_json)
     settings, table = _settings(archive)
     slugs = tuple(table.find(name).slug for name in district or ())
-    order = Order(by or getuser(), slugs, parse_day(before) if before else None, clock_is_right)
+    day = parse_day(before) if before is not None else None
     _snapshot(archive)
     asks = before is not None and not dry_run and not yes
     if asks and not typer.confirm("What is removed cannot be brought back. Remove?", err=True):
         raise InputError("nothing was removed; confirm, or give --yes")
     purpose = _permitted(archive, "operations")
+    order = Order(purpose.actor.name if by is None else by, slugs, day, clock_is_right)
     if not dry_run:
         asked = {"districts": list(slugs), "before": before, "by": order.by}
         record(archive, Deed("erase", purpose.actor, subject="retention", scope=asked))

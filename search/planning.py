@@ -41,15 +41,14 @@ def plan(
         ArchiveError: there is an archive that cannot be read.
         ModelError: the models cannot be loaded.
     """
-    rates = rates_of(
-        archive, settings, clips or sorted(FOOTAGE.rglob("*.mp4"))[::_EVERY], again=again, tell=tell
-    )
     snapshot = None
-    if archive.catalogue.exists():
+    if archive.catalogue.exists():  # one that cannot be read is told before anything is measured
         with Catalogue(archive) as catalogue:
             snapshot = catalogue.snapshot()
         if snapshot.embedder != find_model(settings.embedder, "embed", archive.models).sha256:
             snapshot = None
+    shown = clips or sorted(FOOTAGE.rglob("*.mp4"))[::_EVERY]
+    rates = rates_of(archive, settings, shown, again=again, tell=tell)
     return capacity(load, rates, density_of(archive, snapshot, rates, seconds_in_view))
 
 

@@ -166,6 +166,19 @@ def test_what_was_measured_is_kept_for_machine_and_models(
     assert not nowhere.home.exists()
 
 
+def test_scans_are_of_what_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the rows that were written; a code of 32 dimensions takes 4 bytes and its id 8."""
+    tried = {}
+    for rows in (1 << 12, 1 << 14):
+        monkeypatch.setattr(trial, "_TRIAL_ROWS", rows)
+        tried[rows] = trial._scans(tmp_path, 32)
+    for exact_ms, codes_ms, code_bytes in tried.values():
+        assert exact_ms > 0
+        assert codes_ms > 0
+        assert code_bytes == 4 + 8
+    assert (tmp_path / "vectors.f16").stat().st_size == (1 << 14) * 32 * 2
+
+
 def told() -> tuple[str | None, ...]:
     return tuple(os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"))
 
