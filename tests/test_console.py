@@ -6,7 +6,10 @@ import html
 import io
 import json
 import re
+import socket
 import struct
+import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from urllib.parse import quote
 import anyio
 import httpx
 import pytest
+import uvicorn
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
@@ -28,7 +32,7 @@ from reid.images import encode_jpeg
 from search.accounts import Accounts
 from search.audit import read_log
 from search.audit_proof import verify
-from search.console import door
+from search.console import door, patience
 from search.console.app import all_routes, demand_of, make_app
 from search.console.shown import now_ms
 from search.console.station import Listening, Station
@@ -501,9 +505,10 @@ def test_failed_sign_ins_are_recorded_and_lock(station: Station) -> None:
     tries = [nobody.client.post("/sign-in", data={"name": "locked", "password": "x" * 20}) for _ in range(6)]
     assert [answer.status_code for answer in tries] == [403] * 5 + [429]
     assert nobody.client.post("/sign-in", data={"name": "locked", "password": PASSWORD}).status_code == 429
-    failed = [e.deed for e in read_log(station.archive) if e.deed.event == "sign-in failed"]
-    assert {deed.actor.name for deed in failed} == {"locked"}
-    assert len(failed) == 7
+    typed = {"name": "my secret password", "password": ""}
+    assert nobody.client.post("/sign-in", data=typed).status_code == 403
+    failed = [e.deed.actor.name for e in read_log(station.archive) if e.deed.event == "sign-in failed"]
+    assert failed == ["locked"] * 7 + ["(unknown)"], "what is no name may be a password"
 
 
 def test_a_closed_case_is_read_and_nothing_more(station: Station) -> None:
@@ -575,3 +580,57 @@ def test_it_does_not_listen_unprotected(host: str, more: dict[str, Path], told: 
         Listening(host, **more)  # type: ignore[arg-type]
     assert not Listening().is_secure
     assert Listening("0.0.0.0", behind_proxy=True).is_secure
+
+
+@pytest.fixture
+def strict(station: Station) -> Station:
+    """The same under the rules of the police, with a small limit."""
+    settings = Settings(require_case=True, case_days=30, daily_searches=2)  # type: ignore[call-arg]
+    desk = Desk(station.archive, settings, lambda: station.desk.models)
+    desk._engine, desk._catalogue = station.desk.engine, station.desk.catalogue  # LMDB opens a file once
+    return Station(**{**vars(station), "settings": settings, "desk": desk, "results": station.results})
+
+
+def test_the_rules_bind_the_console_and_a_second_person_is_asked_there(strict: Station) -> None:
+    strict.accounts.add("choi", "analyst", None, PASSWORD, 0, lambda what, reach: None)
+    choi, boss = Browser(strict, "choi"), Browser(strict, "supervisor")
+    assert choi.post("/cases/new", case="p-1", basis=" ").status_code == 400
+    url = a_case(choi, "p-1")
+    assert "expires" in choi.see(url)
+    data = {"districts": ["songpa"], "upper": ["red"]}
+    assert choi.post(f"{url}/search", **data).status_code == 403, "no reason"
+    for _ in range(2):
+        assert "/results/" in choi.post(f"{url}/search", reason="a child", **data).headers["location"]
+    asked = choi.post(f"{url}/search", reason="a child", **data)
+    assert asked.headers["location"] == url
+    assert "waits for a second person" in choi.see(url)
+    [approval] = re.findall(r"approvals/([0-9a-f]{8})", boss.see(url))
+    assert choi.post(f"{url}/approvals/{approval}", granted="yes").status_code == 403
+    assert boss.post(f"{url}/approvals/{approval}", granted="yes").status_code == 303
+    assert "allowed by" in choi.see(url)
+    assert "/results/" in choi.post(f"{url}/search", reason="a child", **data).headers["location"]
+    assert "daily limit" in boss.see("/oversight"), "and the supervisor is alerted"
+
+
+def test_who_never_comes_to_the_point_is_let_go(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "HEAD_S", 0.4)
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    config = uvicorn.Config(make_app(station), port=port, log_level="error", http=patience.PatientProtocol)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    for said in (b"", b"GET /sign-in HTTP/1.1\r\nHost: a\r\nX-"):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as slow:
+            slow.sendall(said)
+            assert slow.recv(10) == b"", "the connection was closed"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as quick:
+        for _ in range(2):
+            quick.sendall(b"GET /static/mark.svg HTTP/1.1\r\nHost: a\r\n\r\n")
+            time.sleep(0.2)
+            assert quick.recv(9999).startswith(b"HTTP/1.1 200")
+    server.should_exit = True
+    thread.join(10)

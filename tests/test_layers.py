@@ -33,6 +33,7 @@ HOMES = {
     "fastapi": ["search/console/"],
     "starlette": ["search/console/"],
     "uvicorn": ["search/console/"],
+    "h11": ["search/console/"],
     "typer": ["cli.py"],
     "tensorflow": [],
 }

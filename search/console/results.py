@@ -17,16 +17,18 @@ from search.casebook import permitted, undo
 from search.console.arranging import View, groups
 from search.console.kept import Kept
 from search.console.pictures import close_up, person_of, strip, whole_frame
-from search.console.shown import page, see, station_of
-from search.console.visitors import Needs, visitor_of
+from search.console.shown import language_of, page, see, station_of
+from search.console.visitors import Language, Needs, visitor_of
 from search.coverage_text import bar, verdict
+from search.desk import ApprovalNeededError
 from search.feedback_text import feedback_notes
 from search.last_seen import apart, apart_ko, notes_of
 from search.map import draw_map
 from search.query import Query
 from search.report import description_notes, filter_notes
+from search.request import CLOTHES_CHANGED, DESCRIPTION_ALONE
 from search.route_text import CAUTION, CAUTION_KO, SURENESS_KO, passed, route_notes, way_text
-from search.sightings import Sighting
+from search.sightings import SearchResult, Sighting
 from search.timeline import draw_timeline
 from search.wording import clock_note
 
@@ -102,7 +104,10 @@ def judge(
         confirm = (sighting,) if decision == "confirmed" else ()
         reject = (sighting,) if decision == "rejected" else ()
         question = replace(kept.question, confirm=confirm, reject=reject)
-    answer = station.desk.search(question, purpose)
+    try:
+        answer = station.desk.search(question, purpose)
+    except ApprovalNeededError:
+        return see(f"/cases/{quote(kept.case_id)}")
     station.results.refresh(kept, answer.result)
     query = back if back.startswith("?") and "\n" not in back else ""
     return see(f"/results/{quote(kept.id)}{query}")
@@ -181,10 +186,30 @@ def _page(request: Request, kept: Kept, template: str, **values: Any) -> Respons
     return page(
         request, template, kept=kept, result=found, coverage=found.coverage, bar=bar(found.coverage),
         verdict=verdict(found.coverage, len(found.sightings), found.expected_right), rejected=rejected,
-        notes=[
+        warnings=_warnings(found, language_of(request)), notes=[
             *filter_notes(found.request.filters), *feedback_notes(found.request, found.model),
             *description_notes(found), *notes_of(found.request.last_seen, found.coverage.until_ms),
             *([clock_note(found)] if clock_note(found) else []),
         ],
         apart=apart, apart_ko=apart_ko, **values,
     )  # fmt: skip
+
+
+_WARNINGS_KO = {
+    DESCRIPTION_ALONE: "사진이 없습니다. 인상착의는 많은 사람에게 해당되며, 목록의 사람은 검색된 사람 가운데"
+    " 가장 가까울 뿐 다른 사람일 수 있습니다.",
+    CLOTHES_CHANGED: "사진과 다른 옷을 입었습니다. 닮음은 주로 옷에서 오므로 덜 반영되고, 목록의 신뢰도가"
+    " 낮습니다.",
+}
+
+
+def _warnings(found: SearchResult, language: Language) -> list[str]:
+    """What the reader must know of the photos, in their language where it is known."""
+    if language == "en":
+        return list(found.warnings)
+    korean = dict(_WARNINGS_KO)
+    for query in found.request.queries:
+        for finding in query.allows.limits if query.allows else ():
+            english = f"photo {finding.aspect} {finding.verdict}: {finding.reason}; {finding.advice}"
+            korean[english] = f"사진: {finding.reason_ko}. {finding.advice_ko}."
+    return [korean.get(each, each) for each in found.warnings]

@@ -20,7 +20,7 @@ from search.console.station import Station
 from search.console.tiles import tiles
 from search.console.visitors import Needs, Visitor, visitor_of
 from search.description import read_description
-from search.desk import GivenPhoto, Question
+from search.desk import ApprovalNeededError, GivenPhoto, Question
 from search.filters import Filters
 from search.last_seen import read_last_seen
 from search.policy import NotAllowedError
@@ -88,6 +88,8 @@ def search(
             description=said, clothes_changed=bool(clothes_changed and photos), case_photos=False,
         )  # fmt: skip
         answer = station.desk.search(question, purpose)
+    except ApprovalNeededError:
+        return see(f"/cases/{quote(case.id)}")  # which shows what is asked of whom
     except NotAllowedError:
         raise
     except InputError as error:
@@ -157,8 +159,3 @@ def _moment(text: str, until: bool = False) -> int | None:
 def _typed(at_ms: int) -> str:
     """As a field of a form wants it: `2025-11-03T14:05`."""
     return to_local_iso(from_milliseconds(at_ms))[:16]
-
-
-def search_url(case_id: str) -> str:
-    """Where a search of a case is asked."""
-    return f"/cases/{quote(case_id)}/search"

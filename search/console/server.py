@@ -15,6 +15,7 @@ from search.accounts import Accounts
 from search.actors import Actor
 from search.casebook import delete_due
 from search.console.app import make_app
+from search.console.patience import PatientProtocol
 from search.console.station import Listening, Station, load_models
 from search.desk import Desk
 
@@ -43,7 +44,7 @@ def run(archive: ArchiveFiles, settings: Settings, districts: Districts, listeni
             make_app(station), host=listening.host, port=listening.port, log_level="warning",
             ssl_certfile=listening.tls_cert, ssl_keyfile=listening.tls_key, server_header=False,
             proxy_headers=listening.behind_proxy, forwarded_allow_ips="127.0.0.1", limit_concurrency=_AT_ONCE,
-            timeout_keep_alive=15, h11_max_incomplete_event_size=32_768,
+            timeout_keep_alive=15, http=PatientProtocol, h11_max_incomplete_event_size=32_768,
         )  # fmt: skip
         print_address(listening)
         try:

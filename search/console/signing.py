@@ -39,7 +39,10 @@ def sign_in(
 ) -> Response:
     """Begin a session."""
     station = station_of(request)
-    actor = Actor(name.strip()[:64], "console", request.client.host if request.client else "")
+    known = station.accounts.find(name.strip()[:64]) if name.strip() else None
+    # A name that is none may be a password typed into the wrong field: it is not for the log.
+    address = request.client.host if request.client else ""
+    actor = Actor(known.name if known else "(unknown)", "console", address)
     if not station.signing_in.acquire(blocking=False):
         raise LockedError("too many people sign in at once; try again in a moment")
     try:
