@@ -1,7 +1,7 @@
 """`python -m benchmarks NAME [--quick] [--json FILE]`: runs one benchmark and keeps its figures.
 
 Names: decoding, detection, tracking, search, people, photo, ranking, songpa99, accuracy, serving, peers,
-feedback, description, night, console, kills; `all` runs each.
+feedback, description, night, console, kills, indexing; `all` runs each.
 `city` makes the synthetic city that songpa99 searches, `vectors` the model of the vectors that serving and
 peers search. The JSON holds every figure printed, the machine and the versions.
 Exit codes as the command line's: 2 for wrong use, a missing extra or missing footage, 3 for the machine, 130
@@ -26,7 +26,7 @@ from reid.errors import InputError, ReidError, storage_errors
 
 BENCHMARKS = (
     "decoding", "detection", "tracking", "search", "people", "photo", "ranking", "songpa99", "accuracy",
-    "serving", "peers", "feedback", "description", "night", "console", "kills",
+    "serving", "peers", "feedback", "description", "night", "console", "kills", "indexing",
 )  # fmt: skip
 """Modules with `run(quick)`; those with options of their own have `add_options` and `run(options)`."""
 TOOLS = {

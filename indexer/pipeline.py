@@ -12,13 +12,15 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.clothes import Look, look
+from indexer.motion import Motion
 from indexer.tracker import Tracker
 from indexer.tracklets import Sample, TrackCollector, TrackletOptions, TrackSummary
 from indexer.tracks import Track, TrackerOptions
 from indexer.video import Frame, ReadReport, open_clip
-from reid.boxes import Detections, pad
+from reid.boxes import Boxes, Detections, pad
 from reid.detector import Detector, load_detector
 from reid.embedder import Embedder, load_embedder
 from reid.images import crop, sharpness
@@ -27,10 +29,12 @@ from reid.quality import crop_quality
 from reid.registry import ModelSpec
 from reid.runtimes.pytorch import use_one_thread
 
+WHOLE_LOOK_S = 15.0
 _BATCH = 8  # frames decoded ahead: enough for the detector's batches, little memory even at 4K
 
 CONTEXT = 0.06
 """Of a person's height around the shown crop: a detector's box often cuts hats and shoes."""
+_EDGE = 2.0  # pixels
 _GAP_S = 2.0  # a longer time between two frames is time nobody looked at, unless the clip is that slow
 
 
@@ -40,10 +44,13 @@ class PipelineOptions:
 
     Attributes:
         frames_per_second: how many frames of each second of footage are looked at.
+        whole_look_s: seconds between looks at the whole picture; between them only what moves and who is
+            followed is looked at. 0: all of every frame.
         tracklets: see there.
     """
 
     frames_per_second: float = 5.0
+    whole_look_s: float = WHOLE_LOOK_S
     tracklets: TrackletOptions = field(default_factory=TrackletOptions)
 
 
@@ -148,9 +155,10 @@ class Pipeline:
             follower = _Follower(interval_s, self.options.tracklets, self.embedder)
             width, height = clip.width, clip.height
             gap_s = max(_GAP_S, 3 * interval_s)
+            motion = Motion(width, height, self.options.whole_look_s)
             moments: list[float] = []
             for frames in _batches(clip.frames(self.options.frames_per_second), _BATCH):
-                for frame, found in zip(frames, self._detect(frames), strict=True):
+                for frame, found in zip(frames, self._detect(frames, motion, follower), strict=True):
                     follower.follow(frame, found)
                 moments += [frame.time_s for frame in frames]
                 progress(moments[-1])
@@ -159,8 +167,20 @@ class Pipeline:
         people, looks = follower.people()
         return ClipContent(people, looks, width, height, len(moments), spans, report)
 
-    def _detect(self, frames: list[Frame]) -> list[Detections]:
-        return self.detector.detect([frame.picture for frame in frames])
+    def _detect(self, frames: list[Frame], motion: Motion, follower: _Follower) -> list[Detections]:
+        """The people in each frame; nobody where there is nothing to look at."""
+        regions = [
+            motion.regions(frame.time_s, frame.grey(), follower.expected(frame.time_s)) for frame in frames
+        ]
+        looked = [row for row, parts in enumerate(regions) if parts is None or len(parts)]
+        seen = self.detector.detect([frames[row].picture for row in looked], [regions[row] for row in looked])
+        found = [Detections.empty() for _ in frames]
+        for row, people in zip(looked, seen, strict=True):
+            cut = _cut(people, regions[row], frames[row])
+            if cut.any():
+                motion.look_everywhere()
+            found[row] = people.pick(~cut)
+        return found
 
 
 class _Follower:
@@ -190,6 +210,10 @@ class _Follower:
                 self._collector(int(number)).add(sample, crop(frame.picture, shown[row]))
         self._finish(self._tracker.finished())
 
+    def expected(self, time_s: float) -> Boxes:
+        """(N, 4) about where everybody is who was seen lately."""
+        return self._tracker.expected(time_s)
+
     def people(self) -> tuple[tuple[TrackSummary, ...], tuple[Look, ...]]:
         """Everybody, after the last frame, and how each looks."""
         self._finish(self._tracker.flush())
@@ -210,6 +234,20 @@ class _Follower:
                 person = first.summary()
                 seen = look(self._embedder, person.crops)
                 self._done.append((replace(person, crops=person.crops[:1]), seen))  # a clip's fill memory
+
+
+def _cut(found: Detections, regions: Boxes | None, frame: Frame) -> NDArray[np.bool_]:
+    """(N,) whose box ends where a part that was looked at ends, and the picture goes on."""
+    cut = np.zeros(len(found), bool)
+    left_top, right_bottom = found.boxes[:, :2], found.boxes[:, 2:]
+    middle = (left_top + right_bottom) / 2
+    picture = np.array([0, 0, frame.width, frame.height], np.float32)
+    for part in np.zeros((0, 4), np.float32) if regions is None else regions:
+        inner = np.abs(part - picture) > _EDGE
+        reaches = np.hstack([left_top < part[:2] + _EDGE, right_bottom > part[2:] - _EDGE])
+        inside = ((middle >= part[:2]) & (middle <= part[2:])).all(axis=1)
+        cut |= inside & (reaches & inner).any(axis=1)
+    return cut
 
 
 def spans_between_gaps(moments: list[float], gap_s: float) -> tuple[tuple[float, float], ...]:

@@ -78,6 +78,14 @@ class Tracker:
         self._stitch(time_s - self._options.coast_s)
         return numbers
 
+    def expected(self, time_s: float) -> Boxes:
+        """(N, 4) about where everybody is who was seen lately, lost ones too; half as wide as tall."""
+        lost = [track for track in self._ended if track.hits >= self._options.min_hits]
+        ahead = np.array([track.motion.forecast(time_s) for track in [*self._active, *lost]]).reshape(-1, 4)
+        x, y, height = ahead[:, 0], ahead[:, 1], ahead[:, 2]
+        edges = [x - height / 4, y - height / 2, x + height / 4, y + height / 2]
+        return np.stack(edges, axis=1).astype(np.float32)
+
     def finished(self) -> list[Track]:
         """The tracks that became complete since the last call."""
         limit = self._now_s - self._options.stitch_s - self._options.coast_s

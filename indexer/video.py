@@ -12,12 +12,14 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple, cast
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -25,7 +27,7 @@ from av.video.stream import VideoStream
 from indexer.timeline import MAX_JUMP_S, Timeline
 from indexer.times import moment_in_metadata, moment_in_name
 from reid.errors import FootageError, InputError
-from reid.images import Picture, resize, rotate
+from reid.images import Grey, Picture, resize, rotate
 
 # Only what recorders write: FFmpeg also "plays" text files, pictures and playlists that name other files.
 _FORMATS = (
@@ -38,21 +40,44 @@ _TOLERANCE_S = 0.001
 _FALLBACK_RATE = 25.0
 _MAX_DURATION_S = 30 * 86_400.0
 _SEEK_MARGINS_S = (0.0, 10.0, 60.0)
+_GREY_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"})
+"""Layouts of pixels that begin with the brightness, a byte each."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded frame.
+    """One decoded frame. Converting it takes as long as decoding it, so that is done when it is asked for.
 
     Attributes:
         index: 0-based number in the stream; after a seek the nearest number by the average rate.
         time_s: seconds since the clip's first frame, from the presentation timestamp.
-        picture: (H, W, 3) uint8 BGR, upright, the same size throughout a clip.
+        width, height: of the picture, pixels, the same throughout a clip.
     """
 
     index: int
     time_s: float
-    picture: Picture
+    width: int
+    height: int
+    _decoded: av.VideoFrame
+
+    @cached_property
+    def picture(self) -> Picture:
+        """(H, W, 3) uint8 BGR, upright."""
+        picture = _to_picture(self._decoded)
+        if picture.shape[:2] == (self.height, self.width):
+            return picture
+        return resize(picture, self.width, self.height)
+
+    def grey(self) -> Grey:
+        """(H, W) uint8 brightness, upright, at the size it was decoded in."""
+        decoded = self._decoded
+        if decoded.format.name in _GREY_FIRST:
+            plane = decoded.planes[0]
+            rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
+            grey = rows[: decoded.height, : decoded.width]
+        else:
+            grey = decoded.reformat(format="gray", threads=1).to_ndarray()
+        return rotate(grey, -decoded.rotation)
 
 
 @dataclass(frozen=True)
@@ -281,11 +306,9 @@ class Clip:
             yield _Moment(skipped + count, running.last_s, decoded)
 
     def _frame(self, running: _Pass, moment: _Moment) -> Frame:
-        picture = _to_picture(moment.decoded)
-        if picture.shape[:2] != (self.height, self.width):
+        if _upright(moment.decoded) != (self.width, self.height):
             running.resized += 1
-            picture = resize(picture, self.width, self.height)
-        return Frame(moment.number, moment.time_s, picture)
+        return Frame(moment.number, moment.time_s, self.width, self.height, moment.decoded)
 
     def _new_pass(self) -> _Pass:
         running = _Pass(self.path, Timeline(self.zero_s, self._step_s))
@@ -412,6 +435,12 @@ def _to_picture(decoded: av.VideoFrame) -> Picture:
     # threads=1: starting FFmpeg's scaling threads for each frame takes longer than the conversion.
     picture = decoded.reformat(format="bgr24", threads=1).to_ndarray()
     return rotate(cast(Picture, picture), -decoded.rotation)
+
+
+def _upright(decoded: av.VideoFrame) -> tuple[int, int]:
+    """Width and height of the picture."""
+    sides = decoded.width, decoded.height
+    return sides[::-1] if decoded.rotation % 180 else sides
 
 
 def _presented_s(decoded: av.VideoFrame) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, floor, sqrt
 from pathlib import Path
 from typing import Protocol
 
@@ -74,11 +74,16 @@ class Detector(Protocol):
 
     spec: ModelSpec
 
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+    def detect(
+        self, pictures: Sequence[Picture], regions: Sequence[Boxes | None] | None = None
+    ) -> list[Detections]:
         """The people in each picture, best first.
 
         Args:
             pictures: (H, W, 3) uint8 BGR each, of any sizes.
+            regions: of each picture the parts to look at, (R, 4) pixels, inside it, which do not overlap,
+                with room around whoever is in them: who is at an edge is cut or missed. None for the whole
+                picture. A model that takes a picture in one look takes all of it if it takes any.
 
         Returns:
             For each picture its boxes, in its pixels, inside it, with scores of at least
@@ -116,6 +121,16 @@ def load_detector(
     return kinds[spec.builder](spec, runtime, options)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What is looked at: the picture it is of, (H, W, 3) the part, and where in the picture that begins."""
+
+    row: int
+    view: Picture
+    left: int
+    top: int
+
+
 class PyramidDetector:
     """SSDLite, which sees 300 x 300 pixels: a look at the squeezed picture and two finer ones.
 
@@ -131,38 +146,68 @@ class PyramidDetector:
     """Pixels of the finest look; the half look counts for higher boxes only."""
     _LEAST_FINE = 440_000
     """Pixels to which smaller pictures are enlarged for the finest look."""
+    _STEP = 64
+    """Pixels of the finest look in which parts grow: the first run at a size takes 10 ms longer."""
 
     def __init__(self, spec: ModelSpec, whole: Runtime, fine: Runtime, options: DetectorOptions) -> None:
         self.spec = spec
         self._whole, self._fine, self._options = whole, fine, options
 
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+    def detect(
+        self, pictures: Sequence[Picture], regions: Sequence[Boxes | None] | None = None
+    ) -> list[Detections]:
         """See `Detector.detect`."""
         _check(pictures)
-        side = (self.spec.input_height, self.spec.input_width)
-        fine = [self._fine_size(picture, 1.0) for picture in pictures]
-        half = [self._fine_size(picture, 0.5) for picture in pictures]
-        small, middle = (self._look(pictures, sizes, self._fine) for sizes in (fine, half))
-        large = self._look(pictures, [side] * len(pictures), self._whole)
-        results = []
+        parts: list[_Part] = []
+        sides: list[tuple[int, int] | None] = []  # of the first look at each picture; it is at all of it
+        blind = [self._blind(picture) for picture in pictures]
         for row, picture in enumerate(pictures):
-            looks = [small[row], _higher(middle[row], self._MIDDLE, fine[row], picture)]
-            coarsest = half[row] or fine[row]
-            looks.append(_higher(large[row], self._LARGE, coarsest, picture))
-            found = Detections.concatenate(looks)
-            results.append(_finish(found, picture, self._options))
-        return results
+            where = regions[row] if regions and self._fine_size(picture, picture, 1.0) else None
+            mine = _parts(row, picture, where, self._STEP / self._scale(picture))
+            tall = max((part.view.shape[0] for part in mine), default=0) >= blind[row]
+            sides.append((self.spec.input_height, self.spec.input_width) if where is None or tall else None)
+            parts += mine
+        views = [part.view for part in parts]
+        fine, half = (
+            [self._fine_size(pictures[part.row], part.view, share) for part in parts] for share in (1.0, 0.5)
+        )
+        small, middle = (self._look(views, sizes, self._fine) for sizes in (fine, half))
+        large = self._look(pictures, sides, self._whole)
+        found = [
+            [_within(each.pick(_heights(each) >= blind[row]), parts, row)] for row, each in enumerate(large)
+        ]
+        for place, part in enumerate(parts):
+            size = fine[place]
+            least = self._MIDDLE * part.view.shape[0] / size[0] if size else 0.0
+            seen = [small[place], middle[place].pick(_heights(middle[place]) >= least)]
+            found[part.row].append(_moved(Detections.concatenate(seen), part))
+        return [
+            _finish(Detections.concatenate(each), picture, self._options)
+            for each, picture in zip(found, pictures, strict=True)
+        ]
 
-    def _fine_size(self, picture: Picture, share: float) -> tuple[int, int] | None:
-        """(height, width) of a finer look; None where it would be no finer than the first."""
+    def _scale(self, picture: Picture) -> float:
+        """Pixels of the finest look for one of the picture."""
         height, width = picture.shape[:2]
         pixels = min(self._options.fine_pixels, max(self._LEAST_FINE, height * width))
-        scale = share * min(sqrt(pixels / (height * width)), 2.0)
+        return min(sqrt(pixels / (height * width)), 2.0)
+
+    def _fine_size(self, picture: Picture, view: Picture, share: float) -> tuple[int, int] | None:
+        """(height, width) of a finer look at a part; None where it would show nothing that others do not."""
+        scale = share * self._scale(picture)
         # One more than a multiple of 32: every padding of the network is then symmetric, and cheap.
-        fine = [32 * max(1, round((side * scale - 1) / 32)) + 1 for side in (height, width)]
-        if fine[0] * fine[1] <= self.spec.input_height * self.spec.input_width:
+        fine = [32 * max(1, round((side * scale - 1) / 32)) + 1 for side in view.shape[:2]]
+        if view is picture and fine[0] * fine[1] <= self.spec.input_height * self.spec.input_width:
+            return None
+        if view is not picture and share < 1 and view.shape[0] * scale < share * self._MIDDLE:
             return None
         return fine[0], fine[1]
+
+    def _blind(self, picture: Picture) -> float:
+        """Pixels from which people are too tall for the finer looks; 0 where there are none."""
+        sizes = [self._fine_size(picture, picture, share) for share in (0.5, 1.0)]
+        coarsest = sizes[0] or sizes[1]
+        return self._LARGE * picture.shape[0] / coarsest[0] if coarsest else 0.0
 
     def _look(
         self, pictures: Sequence[Picture], sizes: Sequence[tuple[int, int] | None], runtime: Runtime
@@ -190,17 +235,20 @@ class _OneLookDetector(ABC):
         self.spec = spec
         self._runtime, self._options = runtime, options
 
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+    def detect(
+        self, pictures: Sequence[Picture], regions: Sequence[Boxes | None] | None = None
+    ) -> list[Detections]:
         """See `Detector.detect`."""
         _check(pictures)
-        results: list[Detections] = []
-        for rows in _batches(range(len(pictures)), self.spec.input_height * self.spec.input_width):
-            part = [pictures[row] for row in rows]
-            output = self._runtime(_batch([self._fit(picture) for picture in part], self.spec))[0]
-            for picture, values in zip(part, self._rows(output, len(part)), strict=True):
-                found = self._read(values, picture)
+        results = [Detections.empty() for _ in pictures]
+        where = regions or [None] * len(pictures)
+        asked = [row for row, parts in enumerate(where) if parts is None or len(parts)]
+        for rows in _batches(asked, self.spec.input_height * self.spec.input_width):
+            output = self._runtime(_batch([self._fit(pictures[row]) for row in rows], self.spec))[0]
+            for row, values in zip(rows, self._rows(output, len(rows)), strict=True):
+                found = self._read(values, pictures[row])
                 kept = found.pick(found.scores >= self._options.min_score)
-                results.append(_finish(kept, picture, self._options))
+                results[row] = _finish(kept, pictures[row], self._options)
         return results
 
     @abstractmethod
@@ -338,12 +386,44 @@ def _scaled(found: Detections, size: tuple[int, int], picture: Picture) -> Detec
     return Detections(found.boxes * np.array([x, y, x, y], np.float32), found.scores)
 
 
-def _higher(found: Detections, least: float, size: tuple[int, int] | None, picture: Picture) -> Detections:
-    """The boxes at least `least` pixels high in a version of `picture` of `size`; all where there is none."""
-    if size is None:
-        return found
-    heights = (found.boxes[:, 3] - found.boxes[:, 1]) * (size[0] / picture.shape[0])
-    return found.pick(heights >= least)
+def _parts(row: int, picture: Picture, regions: Boxes | None, step: float) -> list[_Part]:
+    """The parts of a picture, as large as needs be in steps of pixels; all of it without regions."""
+    if regions is None:
+        return [_Part(row, picture, 0, 0)]
+    height, width = picture.shape[:2]
+    parts = []
+    for x1, y1, x2, y2 in regions.tolist():
+        (top, bottom), (left, right) = _stepped(y1, y2, height, step), _stepped(x1, x2, width, step)
+        parts.append(_Part(row, picture[top:bottom, left:right], left, top))
+    return parts
+
+
+def _stepped(first: float, last: float, side: int, step: float) -> tuple[int, int]:
+    """The least stretch of whole steps around another one, within `side` pixels."""
+    length = min(side, round(step * max(1, ceil((last - first) / step - 1e-6))))
+    begin = min(max(0, floor((first + last - length) / 2)), side - length)
+    return begin, begin + length
+
+
+def _moved(found: Detections, part: _Part) -> Detections:
+    """Boxes in a part as boxes in its picture."""
+    return Detections(found.boxes + np.array([part.left, part.top] * 2, np.float32), found.scores)
+
+
+def _within(found: Detections, parts: Sequence[_Part], row: int) -> Detections:
+    """Whose middle is in a part of their picture."""
+    x, y = (found.boxes[:, :2] + found.boxes[:, 2:]).T / 2
+    kept = np.zeros(len(found), bool)
+    for part in parts:
+        if part.row == row:
+            height, width = part.view.shape[:2]
+            kept |= (x >= part.left) & (x <= part.left + width) & (y >= part.top) & (y <= part.top + height)
+    return found.pick(kept)
+
+
+def _heights(found: Detections) -> Floats:
+    """(N,) pixels."""
+    return found.boxes[:, 3] - found.boxes[:, 1]
 
 
 def _finish(found: Detections, picture: Picture, options: DetectorOptions) -> Detections:

@@ -20,6 +20,8 @@ from reid.errors import PhotoError
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) uint8, BGR."""
+Grey = NDArray[np.uint8]
+"""(H, W) uint8, brightness."""
 
 MAX_PIXELS = 120_000_000
 """Larger photos are refused before they are decoded: a small file can claim a huge picture."""
@@ -107,6 +109,33 @@ def resize(picture: Picture, width: int, height: int) -> Picture:
     shrinks = picture.shape[0] * picture.shape[1] > width * height
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cast(Picture, cv2.resize(picture, (width, height), interpolation=method))
+
+
+def resize_grey(grey: Grey, width: int, height: int) -> Grey:
+    """Scale down by area averaging."""
+    return cast(Grey, cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def grow(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """(H, W) mask with all that lies at most `by` pixels, sideways and up or down, from it."""
+    square = np.ones((2 * by + 1, 2 * by + 1), np.uint8)
+    return cast("NDArray[np.bool_]", cv2.dilate(mask.astype(np.uint8), square).astype(bool))
+
+
+def islands(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """The connected parts of a mask, corners included.
+
+    Returns:
+        (H, W) int32 number of each pixel's part, 0 outside, (N, 4) boxes of the parts 1 to N, and how many
+        pixels each has, (N,).
+    """
+    _, labels, rows, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    corners = rows[1:, : cv2.CC_STAT_AREA]
+    boxes = np.hstack([corners[:, :2], corners[:, :2] + corners[:, 2:]])
+    return (
+        np.asarray(labels, np.int32), np.asarray(boxes, np.int32),
+        np.asarray(rows[1:, cv2.CC_STAT_AREA], np.int32),
+    )  # fmt: skip
 
 
 def resize_bilinear(picture: Picture, width: int, height: int) -> Picture:

@@ -32,6 +32,7 @@ from indexer.shard.files import ArchiveFiles
 from indexer.shard.records import read_record
 from indexer.times import milliseconds
 from indexer.video import open_clip
+from reid.boxes import Boxes
 from reid.errors import InputError, StorageError
 from reid.images import Picture, read_photo
 from search.cases import Cases
@@ -210,10 +211,12 @@ def test_when_nobody_is_surely_the_person_everybody_is_hidden(scene: Scene, tmp_
     class Twice(FakeDetector):
         """Two people almost in one place."""
 
-        def detect(self, pictures: Sequence[Picture]) -> list[Any]:
+        def detect(
+            self, pictures: Sequence[Picture], regions: Sequence[Boxes | None] | None = None
+        ) -> list[Any]:
             return [
                 type(found)(np.concatenate([found.boxes, found.boxes + 3]), np.tile(found.scores, 2))
-                for found in super().detect(pictures)
+                for found in super().detect(pictures, regions)
             ]
 
     out = tmp_path / "out"

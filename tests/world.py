@@ -65,13 +65,26 @@ def write_scene(path: Path, walks: Sequence[Walk], frames: int = 30, rate: int |
     return path
 
 
+def _inside(found: Detections, parts: Boxes) -> NDArray[np.bool_]:
+    """(N,) whose middle is in one of the parts."""
+    middle = (found.boxes[:, None, :2] + found.boxes[:, None, 2:]) / 2
+    within = (middle >= parts[None, :, :2]) & (middle <= parts[None, :, 2:])
+    return np.asarray(np.any(within.all(axis=2), axis=1), np.bool_)
+
+
 class FakeDetector:
     """Finds each colour's rectangle."""
 
     spec: ModelSpec = find_model(DEFAULT_DETECTOR, "detect")
 
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
-        return [self._one(picture) for picture in pictures]
+    def detect(
+        self, pictures: Sequence[Picture], regions: Sequence[Boxes | None] | None = None
+    ) -> list[Detections]:
+        where = regions or [None] * len(pictures)
+        return [
+            found if parts is None else found.pick(_inside(found, parts))
+            for found, parts in zip(map(self._one, pictures), where, strict=True)
+        ]
 
     def _one(self, picture: Picture) -> Detections:
         boxes: list[list[float]] = []

@@ -1,0 +1,144 @@
+"""Which parts of a frame are worth a look: where something moves, and around whom is followed already.
+
+Works on brightness alone, a few thousand cells a frame, so that an empty street costs next to nothing beside
+its decoding. Owns the background of one clip: what each cell usually shows and how much it flickers. Light
+that changes everywhere is taken out; snow, rain and leaves raise the flicker of their cells until they count
+no more. The whole picture is looked at now and then, for people who never move. Knows no detector.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.boxes import Boxes, clip, pad
+from reid.images import Grey, grow, islands, resize_grey
+
+_COLUMNS = 160  # of cells; a person of the least height a detector sees is some four cells high
+_LEAST = 4.0  # grey levels a cell differs by when something is there; compression moves it by one or two
+_FLICKERS = 4.0  # times its usual flicker
+_CELLS = 2  # fewer beside each other are noise
+_MANY = 0.4  # share of cells: the camera moved, or a light went on
+_QUIET_S, _MOVING_S = 4.0, 20.0  # in which a cell's background follows what it shows
+_HOLD_S = 0.6  # a cell is looked at so long after something moved in it
+_MARGIN = 4  # cells around it: a walking person's head and feet move less than their legs
+_ROOM = 0.2  # of a followed person's height around them, for what they do until the next look
+_DENSE = 0.55  # share of the picture from which looking at all of it takes no longer
+
+Cells = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Background:
+    """(R, C) float32: what each cell shows, and by how many grey levels it flickers."""
+
+    level: Cells
+    flicker: Cells
+
+
+class Motion:
+    """What moves in one clip; each clip needs its own.
+
+    Args:
+        width, height: of its frames, pixels.
+        whole_look_s: the whole picture is looked at at least so often, seconds; 0 for each time.
+    """
+
+    def __init__(self, width: int, height: int, whole_look_s: float) -> None:
+        self._size = width, height
+        self._whole_look_s = whole_look_s
+        self._columns = min(_COLUMNS, width)
+        self._rows = max(1, round(height * self._columns / width))
+        self._background: _Background | None = None
+        self._moved_s = np.full((self._rows, self._columns), -math.inf)
+        self._seen_s = self._whole_s = -math.inf
+
+    def look_everywhere(self) -> None:
+        """Look at the whole of the next frame: something at the edge of a part may have been cut."""
+        self._whole_s = -math.inf
+
+    def regions(self, time_s: float, grey: Grey, followed: Boxes) -> Boxes | None:
+        """Where to look in the next frame.
+
+        Args:
+            time_s: seconds of the clip, later than before.
+            grey: (H, W) uint8 brightness.
+            followed: (N, 4) boxes of people who are followed, pixels.
+
+        Returns:
+            (R, 4) parts that do not overlap, pixels, none where nothing is to be seen; None for the whole
+            picture.
+        """
+        moved = self._learn(time_s, resize_grey(grey, self._columns, self._rows).astype(np.float32))
+        if moved is None or time_s - self._whole_s >= self._whole_look_s:
+            self._whole_s = time_s
+            return None
+        active = grow(self._moved_s >= time_s - _HOLD_S, _MARGIN)
+        parts = _joined(np.concatenate([self._pixels(islands(active)[1]), self._around(followed)]))
+        if _area(parts) > _DENSE * self._size[0] * self._size[1]:
+            self._whole_s = time_s
+            return None
+        return parts
+
+    def _learn(self, time_s: float, shown: Cells) -> NDArray[np.bool_] | None:
+        """(R, C) cells in which something is that was not; None where that is most of the picture."""
+        step_s, self._seen_s = time_s - self._seen_s, time_s
+        if self._background is None:
+            self._background = _Background(shown, np.full_like(shown, _LEAST / _FLICKERS))
+            return None
+        flicker = self._background.flicker
+        off = shown - self._background.level
+        off -= np.float32(np.median(off))  # light that changes everywhere
+        change = np.abs(off)
+        moved = _without_specks(change > np.maximum(_LEAST, _FLICKERS * flicker))
+        if moved.mean() > _MANY:
+            self._background = _Background(shown, flicker)
+            self._moved_s[:] = time_s
+            return None
+        keep = np.exp(-step_s / np.where(moved, _MOVING_S, _QUIET_S)).astype(np.float32)
+        self._background = _Background(shown - keep * off, change + keep * (flicker - change))
+        self._moved_s[moved] = time_s
+        return moved
+
+    def _pixels(self, cells: NDArray[np.int32]) -> Boxes:
+        """(N, 4) boxes in cells as boxes in pixels."""
+        width, height = self._size
+        scale = np.array([width / self._columns, height / self._rows] * 2, np.float32)
+        return np.asarray(cells * scale, np.float32)
+
+    def _around(self, followed: Boxes) -> Boxes:
+        inside = clip(pad(followed, _ROOM), *self._size)
+        return inside[(inside[:, 2] > inside[:, 0]) & (inside[:, 3] > inside[:, 1])]
+
+
+def _without_specks(moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The same without islands of fewer cells than a person has."""
+    labels, _, counts = islands(moved)
+    return np.concatenate([[False], counts >= _CELLS])[labels]
+
+
+def _joined(parts: Boxes) -> Boxes:
+    """Boxes that do not overlap and hold all of `parts`."""
+    left, done = list(parts), []
+    while left:
+        one = left.pop()
+        touching = [each for each in left if _overlap(one, each)]
+        if not touching:
+            done.append(one)
+            continue
+        left = [each for each in left if not _overlap(one, each)]
+        together = np.stack([one, *touching])
+        left.append(np.concatenate([together[:, :2].min(axis=0), together[:, 2:].max(axis=0)]))
+        left, done = [*left, *done], []
+    return np.stack(done) if done else np.zeros((0, 4), np.float32)
+
+
+def _overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    return bool((np.maximum(one[:2], other[:2]) < np.minimum(one[2:], other[2:])).all())
+
+
+def _area(boxes: Boxes) -> float:
+    return float(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sum())
