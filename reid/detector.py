@@ -33,6 +33,8 @@ Floats = NDArray[np.float32]
 _BATCH_PIXELS = 1_000_000
 """Of one run of a network; larger ones took no less time a picture, and more memory."""
 _MOST_CANDIDATES = 1_000
+_STEP = 64
+"""Pixels of the finest look in which parts grow: the first run at a size takes 10 ms longer."""
 _LONGEST_STRETCH = 3.0
 """A box is at most e^3 times its anchor: keeps a broken output finite."""
 
@@ -146,8 +148,6 @@ class PyramidDetector:
     """Pixels of the finest look; the half look counts for higher boxes only."""
     _LEAST_FINE = 440_000
     """Pixels to which smaller pictures are enlarged for the finest look."""
-    _STEP = 64
-    """Pixels of the finest look in which parts grow: the first run at a size takes 10 ms longer."""
 
     def __init__(self, spec: ModelSpec, whole: Runtime, fine: Runtime, options: DetectorOptions) -> None:
         self.spec = spec
@@ -163,7 +163,7 @@ class PyramidDetector:
         blind = [self._blind(picture) for picture in pictures]
         for row, picture in enumerate(pictures):
             where = regions[row] if regions and self._fine_size(picture, picture, 1.0) else None
-            mine = _parts(row, picture, where, self._STEP / self._scale(picture))
+            mine = _parts(row, picture, where, self._scale(picture))
             tall = max((part.view.shape[0] for part in mine), default=0) >= blind[row]
             sides.append((self.spec.input_height, self.spec.input_width) if where is None or tall else None)
             parts += mine
@@ -386,11 +386,16 @@ def _scaled(found: Detections, size: tuple[int, int], picture: Picture) -> Detec
     return Detections(found.boxes * np.array([x, y, x, y], np.float32), found.scores)
 
 
-def _parts(row: int, picture: Picture, regions: Boxes | None, step: float) -> list[_Part]:
-    """The parts of a picture, as large as needs be in steps of pixels; all of it without regions."""
+def _parts(row: int, picture: Picture, regions: Boxes | None, scale: float) -> list[_Part]:
+    """The parts of a picture, as large as needs be in steps; all of it without regions.
+
+    Args:
+        scale: of the finest look.
+    """
     if regions is None:
         return [_Part(row, picture, 0, 0)]
     height, width = picture.shape[:2]
+    step = _STEP / scale
     parts = []
     for x1, y1, x2, y2 in regions.tolist():
         (top, bottom), (left, right) = _stepped(y1, y2, height, step), _stepped(x1, x2, width, step)
