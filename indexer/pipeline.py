@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +35,10 @@ CONTEXT = 0.06
 """Of a person's height around the shown crop: a detector's box often cuts hats and shoes."""
 _EDGE = 2.0  # pixels
 _GAP_S = 2.0  # a longer time between two frames is time nobody looked at, unless the clip is that slow
+
+
+Watched = tuple[Frame, Boxes | None]
+"""A frame and the parts of it to look at; None for all of it."""
 
 
 @dataclass(frozen=True)
@@ -157,26 +160,25 @@ class Pipeline:
             gap_s = max(_GAP_S, 3 * interval_s)
             motion = Motion(width, height, self.options.whole_look_s)
             moments: list[float] = []
-            for frames in _batches(clip.frames(self.options.frames_per_second), _BATCH):
-                for frame, found in zip(frames, self._detect(frames, motion, follower), strict=True):
+            for frames in _batches(clip.frames(self.options.frames_per_second), motion, follower):
+                for (frame, _), found in zip(frames, self._detect(frames, motion), strict=True):
                     follower.follow(frame, found)
-                moments += [frame.time_s for frame in frames]
+                moments += [frame.time_s for frame, _ in frames]
                 progress(moments[-1])
             report = clip.report()
         spans = spans_between_gaps([*moments, report.last_time_s], gap_s)
         people, looks = follower.people()
         return ClipContent(people, looks, width, height, len(moments), spans, report)
 
-    def _detect(self, frames: list[Frame], motion: Motion, follower: _Follower) -> list[Detections]:
+    def _detect(self, frames: list[Watched], motion: Motion) -> list[Detections]:
         """The people in each frame; nobody where there is nothing to look at."""
-        regions = [
-            motion.regions(frame.time_s, frame.grey(), follower.expected(frame.time_s)) for frame in frames
-        ]
-        looked = [row for row, parts in enumerate(regions) if parts is None or len(parts)]
-        seen = self.detector.detect([frames[row].picture for row in looked], [regions[row] for row in looked])
+        looked = [row for row, (_, parts) in enumerate(frames) if parts is None or len(parts)]
+        seen = self.detector.detect(
+            [frames[row][0].picture for row in looked], [frames[row][1] for row in looked]
+        )
         found = [Detections.empty() for _ in frames]
         for row, people in zip(looked, seen, strict=True):
-            cut = _cut(people, regions[row], frames[row])
+            cut = _cut(people, *frames[row])
             if cut.any():
                 motion.look_everywhere()
             found[row] = people.pick(~cut)
@@ -236,7 +238,7 @@ class _Follower:
                 self._done.append((replace(person, crops=person.crops[:1]), seen))  # a clip's fill memory
 
 
-def _cut(found: Detections, regions: Boxes | None, frame: Frame) -> NDArray[np.bool_]:
+def _cut(found: Detections, frame: Frame, regions: Boxes | None) -> NDArray[np.bool_]:
     """(N,) whose box ends where a part that was looked at ends, and the picture goes on."""
     cut = np.zeros(len(found), bool)
     left_top, right_bottom = found.boxes[:, :2], found.boxes[:, 2:]
@@ -261,7 +263,17 @@ def spans_between_gaps(moments: list[float], gap_s: float) -> tuple[tuple[float,
     return tuple(spans)
 
 
-def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    iterator = iter(frames)
-    while batch := list(islice(iterator, size)):
+def _batches(frames: Iterable[Frame], motion: Motion, follower: _Follower) -> Iterator[list[Watched]]:
+    """Frames with where to look in them, some at a time: as many as are seen by who was followed before.
+
+    A look at the whole picture ends a batch, for it may find people who do not move.
+    """
+    batch: list[Watched] = []
+    for frame in frames:
+        parts = motion.regions(frame.time_s, frame.grey(), follower.expected(frame.time_s))
+        batch.append((frame, parts))
+        if parts is None or len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
         yield batch

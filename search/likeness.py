@@ -101,22 +101,22 @@ def company(compared: Compared, calibration: Calibration) -> Evidence:
     """What the likeliest other tracklet of the same person says of each hit.
 
     Who looks like the photo by chance is often in the archive once more, where they look less like it: two
-    pictures of one person are to be about as like the photo as they are like each other. A neighbour of the
-    hit is heard as in k-reciprocal re-ranking (Zhong et al. 2017), but one, and weighed by the probability
-    that it shows the same person, so that a hit without company loses nothing. Nearly all of a shortlist are
-    strangers, over whom a likelihood ratio is 1 on average: so it is scaled.
+    pictures of one person are to be about as like the photo. (Not as like as each other: cameras show people
+    more alike than a phone's photo and a camera do.) A neighbour of the hit is heard as in k-reciprocal
+    re-ranking (Zhong et al. 2017), but one, and weighed by the probability that it shows the same person, so
+    that a hit without company loses nothing. Nearly all of a shortlist are strangers, over whom a likelihood
+    ratio is 1 on average: so it is scaled.
     """
     alike = (compared.vectors @ compared.vectors.T).astype(np.float64)
     alike[compared.apart | np.eye(len(alike), dtype=bool)] = -1
     count = min(_NEAREST, len(alike))
     others = np.argpartition(-alike, count - 1, axis=1)[:, :count]
-    scores = np.take_along_axis(alike, others, axis=1)
     worse = np.minimum(compared.qualities[:, None], compared.qualities[others])
+    scores = np.take_along_axis(alike, others, axis=1)
     ratios = calibration.log_ratio(scores.ravel(), worse.ravel()).reshape(scores.shape) + np.log(_SAME)
     rows, best = np.arange(len(alike)), ratios.argmax(axis=1)
     same = 1 / (1 + np.exp(-np.clip(ratios[rows, best], -30, 30)))
-    less = scores[rows, best] - compared.scores[others[rows, best]]
-    told = -_WEIGHT * same * less
+    told = _WEIGHT * same * (compared.scores[others[rows, best]] - compared.scores)
     return Evidence("company", told - np.log(np.exp(told).mean()))
 
 

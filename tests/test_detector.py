@@ -366,3 +366,69 @@ def test_average_precision_on_pets(name: str, least: float, tmp_path: Path) -> N
     detector = load_detector(name, models_folder(tmp_path), DetectorOptions(min_score=0.05))
     found = detector.detect(list(frames.values()))
     assert judge(found, [truth[index].boxes for index in frames]).average_precision() > least
+
+
+# --- looking at parts
+
+
+def test_a_part_is_looked_at_in_the_size_of_the_whole_and_its_boxes_are_the_pictures() -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def run(batch: Floats) -> tuple[Floats, ...]:
+        sizes.append(batch.shape)
+        return ssd_fake(0, 0.9, fine=True)(batch)
+
+    part = np.array([[512, 256, 640, 384]], np.float32)
+    (found,) = two_looks(ssd_fake(None), Fake(run)).detect([picture(720, 1280)], [part])
+    assert sizes == [(1, 3, 129, 129), (1, 3, 65, 65)]  # at 720p the finest look is the picture's own size
+    anchor = fine_anchors(129, 129)[0]
+    y, x, height, width = (float(value) for value in anchor * 128 / 129)
+    wanted = np.array([512 + x - width / 2, 256 + y - height / 2, 512 + x + width / 2, 256 + y + height / 2])
+    np.testing.assert_allclose(found.boxes[0], wanted, atol=1.5)
+
+
+def test_nothing_is_run_where_there_is_nothing_to_look_at_and_other_pictures_are_whole() -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def run(batch: Floats) -> tuple[Floats, ...]:
+        sizes.append(batch.shape)
+        return ssd_fake(None, fine=True)(batch)
+
+    detector = two_looks(ssd_fake(1911), Fake(run))
+    nothing = np.zeros((0, 4), np.float32)
+    none, whole = detector.detect([picture(576, 768)] * 2, [nothing, None])
+    assert len(none) == 0
+    assert len(whole) == 1
+    assert sizes == [(1, 3, 577, 769), (1, 3, 289, 385)]
+
+
+def test_people_too_tall_for_the_finer_looks_are_found_in_parts_that_are_as_tall() -> None:
+    nothing = ssd_fake(None, fine=True)
+    tall = np.array([[100, 0, 700, 576]], np.float32)
+    low = np.array([[100, 0, 700, 100]], np.float32)
+    aside = np.array([[0, 0, 60, 576]], np.float32)
+    detector = two_looks(ssd_fake(1911), nothing)
+    counts = [len(detector.detect([picture(576, 768)], [part])[0]) for part in (tall, low, aside)]
+    assert counts == [1, 0, 0]
+
+
+@pytest.mark.parametrize("part", [(0, 0, 1, 1), (1279, 719, 1280, 720), (3, 5, 1277, 9), (0, 0, 1280, 720)])
+def test_parts_of_any_size_and_place(part: tuple[int, ...]) -> None:
+    detector = two_looks(ssd_fake(None), ssd_fake(None, fine=True))
+    assert len(detector.detect([picture(720, 1280)], [np.array([part], np.float32)])[0]) == 0
+
+
+def test_parts_show_the_embedded_detector_the_same_people() -> None:
+    clip = EVAL / "pets09-s2l1" / "vtest.avi"
+    if not clip.exists():
+        pytest.skip("the real footage is not beside the repository")
+    detector = load_detector()
+    with open_clip(clip) as opened:
+        frame = next(opened.frames(start_s=10.0)).picture
+    (whole,) = detector.detect([frame])
+    sure = whole.pick(whole.scores >= 0.6)
+    parts = np.stack(
+        [np.clip(box + np.array([-40, -40, 40, 40]), 0, [768, 576, 768, 576]) for box in sure.boxes[:1]]
+    )
+    (found,) = detector.detect([frame], [parts.astype(np.float32)])
+    assert iou(sure.boxes[:1], found.boxes).max() > 0.7

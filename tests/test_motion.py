@@ -1,0 +1,241 @@
+"""Where to look: walkers, people who stand, noise, rain, lights, and the pipeline that looks there only."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from indexer.motion import Motion
+from indexer.pipeline import Pipeline, PipelineOptions
+from indexer.video import open_clip
+from reid.boxes import Boxes, Detections
+from reid.images import Picture
+from tests.clips import write_clip
+from tests.world import FakeDetector, FakeEmbedder, Walk, write_scene
+
+WIDTH, HEIGHT = 640, 360
+NOBODY = np.zeros((0, 4), np.float32)
+Grey = NDArray[np.uint8]
+
+
+def street(seed: int, noise: float = 2.0, light: float = 1.0) -> Grey:
+    """A frame in which nobody is."""
+    ground = np.add.outer(np.linspace(60, 140, HEIGHT), 30 * np.sin(np.arange(WIDTH) / 20))
+    shown = ground * light + np.random.default_rng(seed).normal(0, noise, ground.shape)
+    return np.asarray(np.clip(shown, 0, 255), np.uint8)
+
+
+def with_person(grey: Grey, x: int, y: int, height: int = 60, level: int = 220) -> Grey:
+    shown = grey.copy()
+    shown[y : y + height, x : x + height // 3] = level
+    return shown
+
+
+def covers(parts: Boxes | None, x: int, y: int, height: int = 60) -> bool:
+    """Is a person wholly in one part, with room around them?"""
+    assert parts is not None
+    room = 8
+    box = np.array([x - room, y - room, x + height // 3 + room, y + height + room])
+    return any((part[:2] <= box[:2]).all() and (part[2:] >= box[2:]).all() for part in parts)
+
+
+def settled(motion: Motion, seconds: float = 3.0, **shown: float) -> float:
+    """Let it learn an empty street; the time after."""
+    for number in range(round(seconds * 5)):
+        motion.regions(number / 5, street(number, **shown), NOBODY)
+    return seconds
+
+
+def test_the_first_frame_is_looked_at_everywhere_and_an_empty_street_nowhere() -> None:
+    motion = Motion(WIDTH, HEIGHT, 15.0)
+    assert motion.regions(0.0, street(0), NOBODY) is None
+    for number in range(1, 50):
+        parts = motion.regions(number / 5, street(number), NOBODY)
+        assert parts is not None
+        assert len(parts) == 0
+
+
+def test_a_walker_is_wholly_inside_a_part_and_the_rest_is_left_out() -> None:
+    motion = Motion(WIDTH, HEIGHT, 60.0)
+    now = settled(motion)
+    for step in range(30):
+        x = 40 + 15 * step
+        parts = motion.regions(now + step / 5, with_person(street(100 + step), x, 150), NOBODY)
+        assert covers(parts, x, 150)
+        assert parts is not None
+        sides = parts[:, 2:] - parts[:, :2]
+        assert sides.prod(axis=1).sum() < 0.3 * WIDTH * HEIGHT
+
+
+@pytest.mark.parametrize(("height", "level"), [(16, 170), (60, 125), (300, 30)])
+def test_small_dull_and_large_people_are_noticed(height: int, level: int) -> None:
+    motion = Motion(WIDTH, HEIGHT, 60.0)
+    now = settled(motion)
+    parts = motion.regions(now, with_person(street(99), 300, 40, height, level), NOBODY)
+    assert parts is None or covers(parts, 300, 40, height)
+
+
+def test_two_people_far_from_each_other_are_two_parts_and_near_ones_are_one() -> None:
+    motion = Motion(WIDTH, HEIGHT, 60.0)
+    now = settled(motion)
+    both = with_person(with_person(street(50), 60, 100), 500, 200)
+    parts = motion.regions(now, both, NOBODY)
+    assert parts is not None
+    assert len(parts) == 2
+    parts = motion.regions(now + 3, with_person(with_person(street(51), 60, 100), 90, 110), NOBODY)
+    assert parts is not None
+    assert len(parts) == 1
+
+
+def test_who_is_followed_is_looked_at_also_when_standing_still() -> None:
+    motion = Motion(WIDTH, HEIGHT, 60.0)
+    now = settled(motion)
+    standing = np.array([[300, 100, 320, 160]], np.float32)
+    for step in range(200):  # until the background has taken them in
+        parts = motion.regions(now + step / 5, with_person(street(step), 300, 100), standing)
+        assert covers(parts, 300, 100)
+    outside = np.array([[-90, 100, -60, 160]], np.float32)
+    parts = motion.regions(now + 50, with_person(street(1), 300, 100), outside)
+    assert parts is not None
+    assert len(parts) == 0
+
+
+def test_the_whole_picture_comes_in_turn_and_when_asked_for() -> None:
+    motion = Motion(WIDTH, HEIGHT, 2.0)
+    whole = [motion.regions(k / 5, street(k), NOBODY) is None for k in range(50)]
+    assert [k for k, asked in enumerate(whole) if asked] == [0, 10, 20, 30, 40]
+    motion = Motion(WIDTH, HEIGHT, 60.0)
+    settled(motion)
+    motion.look_everywhere()
+    assert motion.regions(10.0, street(3), NOBODY) is None
+    assert motion.regions(10.2, street(4), NOBODY) is not None
+    every = Motion(WIDTH, HEIGHT, 0.0)
+    assert all(every.regions(k / 5, street(k), NOBODY) is None for k in range(5))
+
+
+def test_light_that_changes_everywhere_is_no_motion_and_a_lamp_makes_it_look_everywhere() -> None:
+    motion = Motion(WIDTH, HEIGHT, 60.0)
+    now = settled(motion)
+    brighter = (street(70).astype(np.int16) + 12).clip(0, 255).astype(np.uint8)
+    parts = motion.regions(now, brighter, NOBODY)
+    assert parts is not None
+    assert len(parts) == 0
+    lit = street(71).astype(np.int16)
+    lit[:, : WIDTH // 2] += 60
+    assert motion.regions(now + 0.2, lit.clip(0, 255).astype(np.uint8), NOBODY) is None
+
+
+def test_what_flickers_for_long_counts_no_more_and_a_person_before_it_does() -> None:
+    motion, random = Motion(WIDTH, HEIGHT, 600.0), np.random.default_rng(1)
+
+    def leaves(number: int) -> Grey:
+        shown = street(number).astype(np.int16)
+        shown[40:120, 400:560] += random.integers(-18, 19)  # a tree in the wind
+        return shown.clip(0, 255).astype(np.uint8)
+
+    areas = []
+    for number in range(600):
+        parts = motion.regions(number / 5, leaves(number), NOBODY)
+        areas.append(
+            WIDTH * HEIGHT if parts is None else float((parts[:, 2:] - parts[:, :2]).prod(axis=1).sum())
+        )
+    assert np.mean(areas[-100:]) < 0.2 * np.mean(areas[1:50])
+    assert covers(motion.regions(121.0, with_person(leaves(1), 450, 60, 60, 250), NOBODY), 450, 60)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (97, 33), (33, 97), (8, 8)])
+def test_any_size(size: tuple[int, int]) -> None:
+    width, height = size
+    motion, random = Motion(width, height, 60.0), np.random.default_rng(0)
+    for number in range(6):
+        shown = random.integers(0, 255, (height, width), dtype=np.uint8)
+        parts = motion.regions(number / 5, shown, NOBODY)
+        if parts is not None and len(parts):
+            assert (parts >= 0).all()
+            assert (parts[:, [0, 2]] <= width).all()
+            assert (parts[:, [1, 3]] <= height).all()
+
+
+class Watched(FakeDetector):
+    """Keeps where it was asked to look."""
+
+    def __init__(self) -> None:
+        self.regions: list[Boxes | None] = []
+
+    def detect(
+        self, pictures: Sequence[Picture], regions: Sequence[Boxes | None] | None = None
+    ) -> list[Detections]:
+        assert regions is not None
+        self.regions += regions
+        return super().detect(pictures, regions)
+
+
+def test_the_pipeline_finds_the_same_people_where_it_looks_at_less(tmp_path: Path) -> None:
+    clip = write_scene(tmp_path / "c.mp4", [Walk("red", 10, 40), Walk("blue", 30, 70, 1)], frames=120)
+    found = {}
+    for whole_look_s in (0.0, 30.0):
+        detector = Watched()
+        options = PipelineOptions(whole_look_s=whole_look_s)
+        content = Pipeline(detector, FakeEmbedder(), options).run(clip)  # type: ignore[arg-type]
+        found[whole_look_s] = [(round(each.start_s, 1), round(each.end_s, 1)) for each in content.people]
+        assert content.sampled == 60
+        asked = len(detector.regions)
+        assert asked == 60 if whole_look_s == 0 else asked < 45  # the empty frames were not looked at
+    assert len(found[0.0]) == 2
+    assert found[30.0] == found[0.0]
+
+
+def test_who_stands_before_the_clip_begins_and_never_moves_is_followed_to_the_end(tmp_path: Path) -> None:
+    clip = write_scene(tmp_path / "c.mp4", [Walk("red", 0, 100_000)], frames=200)  # a step in an hour
+    detector = Watched()
+    content = Pipeline(detector, FakeEmbedder(), PipelineOptions()).run(clip)  # type: ignore[arg-type]
+    assert len(content.people) == 1
+    assert content.people[0].end_s - content.people[0].start_s > 19
+    assert sum(parts is None for parts in detector.regions) == 2
+
+
+def test_a_box_cut_at_a_parts_edge_is_left_out_and_the_next_frames_are_looked_at_whole(
+    tmp_path: Path,
+) -> None:
+    clip = write_scene(tmp_path / "c.mp4", [Walk("red", 5, 40)], frames=60)
+
+    class Cutting(Watched):
+        """Finds, where it looks at a part, somebody who reaches beyond it."""
+
+        def detect(
+            self, pictures: Sequence[Picture], regions: Sequence[Boxes | None] | None = None
+        ) -> list[Detections]:
+            assert regions is not None
+            self.regions += regions
+            return [
+                Detections.empty() if parts is None or not len(parts)
+                else Detections(parts[:1].copy(), np.array([0.9], np.float32))
+                for parts in regions
+            ]  # fmt: skip
+
+    detector = Cutting()
+    content = Pipeline(detector, FakeEmbedder(), PipelineOptions(whole_look_s=60.0)).run(clip)  # type: ignore[arg-type]
+    assert not content.people
+    assert sum(parts is None for parts in detector.regions) > 1
+
+
+def test_a_frames_brightness_is_that_of_its_picture(tmp_path: Path) -> None:
+    for number, rotation in enumerate((0, 90, 180, 270)):
+        clip = write_clip(tmp_path / f"{number}.mp4", 5, rotation=rotation)
+        with open_clip(clip) as opened:
+            for frame in opened.frames():
+                grey, picture = frame.grey(), frame.picture
+                assert grey.shape == picture.shape[:2] == (frame.height, frame.width)
+                blue, green, red = np.moveaxis(picture.astype(float), 2, 0)
+                brightness = 16 + (0.114 * blue + 0.587 * green + 0.299 * red) * 219 / 255
+                assert np.abs(grey - brightness).mean() < 6
+
+
+def test_frames_are_not_changed_by_replacing_their_time(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "c.mp4", 3)
+    with open_clip(clip) as opened:
+        frame = next(opened.frames())
+        assert (replace(frame, time_s=9.0).picture == frame.picture).all()
