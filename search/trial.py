@@ -33,6 +33,7 @@ from indexer.settings import Settings
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import SegmentEntry
 from indexer.video import open_clip
+from reid.boxes import Boxes
 from reid.detector import Detector, load_detector
 from reid.durable import make_folder, write_file
 from reid.embedder import Embedder, load_embedder
@@ -180,7 +181,7 @@ def _indexed(
 ) -> tuple[float, ClipDone, tuple[SegmentEntry, ...]]:
     """Index the clips into a new archive: the core-seconds of it, a row of its ledger, its segments."""
     archive = ArchiveFiles(folder / "archive")
-    options = PipelineOptions(settings.frames_per_second)
+    options = PipelineOptions(settings.frames_per_second, whole_look_s=0.0)
     pipeline = Pipeline(detector, cast(Embedder, embedder), options)
     requests = [
         ClipRequest(clip.absolute(), "songpa", "T-1", _START + timedelta(hours=number))
@@ -209,15 +210,15 @@ class _Clocked:
         self.core_s = 0.0
         self.pictures = 0
 
-    def _call(self, name: str, pictures: Sequence[Picture]) -> Any:
+    def _call(self, name: str, *given: Any) -> Any:
         begun = time.process_time()
-        found = getattr(self._model, name)(pictures)
+        found = getattr(self._model, name)(*given)
         self.core_s += time.process_time() - begun
         return found
 
-    def detect(self, pictures: Sequence[Picture]) -> Any:
+    def detect(self, pictures: Sequence[Picture], regions: Sequence[Boxes | None] | None = None) -> Any:
         self.pictures += len(pictures)
-        return self._call("detect", pictures)
+        return self._call("detect", pictures, regions)
 
     def embed(self, pictures: Sequence[Picture]) -> Any:
         self.pictures += len(pictures)
