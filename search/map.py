@@ -40,7 +40,9 @@ from search.wording import chance, local_time
 
 RINGS_MIN = (15, 30, 60)
 
-_WIDTH, _LEAST_HEIGHT, _MOST_HEIGHT = 960.0, 360.0, 560.0
+WIDTH = 960.0
+"""Of a map, pixels."""
+_LEAST_HEIGHT, _MOST_HEIGHT = 360.0, 560.0
 _LEGEND = 84.0  # height of what is below the map
 _DEGREE_M = 111_195.0  # of latitude
 _SMALLEST_M, _ROOM = 1200.0, 0.12  # of the picture; around what is shown
@@ -71,18 +73,24 @@ class Frame:
         high = (max(latitudes) - min(latitudes)) * _DEGREE_M
         wide = (max(longitudes) - min(longitudes)) * _DEGREE_M * cos(radians(middle[0]))
         high, wide = (max(length * (1 + 2 * _ROOM), _SMALLEST_M) for length in (high, wide))
-        height = min(max(_WIDTH * high / wide, _LEAST_HEIGHT), _MOST_HEIGHT)
-        return cls(middle, min(_WIDTH / wide, height / high), height)
+        height = min(max(WIDTH * high / wide, _LEAST_HEIGHT), _MOST_HEIGHT)
+        return cls(middle, min(WIDTH / wide, height / high), height)
 
     def __call__(self, place: Place) -> Point:
         """Pixels, y downwards."""
         east = (place[1] - self.middle[1]) * _DEGREE_M * cos(radians(self.middle[0]))
         north = (place[0] - self.middle[0]) * _DEGREE_M
-        return _WIDTH / 2 + east * self.scale, self.height / 2 - north * self.scale
+        return WIDTH / 2 + east * self.scale, self.height / 2 - north * self.scale
+
+    def place(self, point: Point) -> Place:
+        """Where a point of the picture is."""
+        east, north = (point[0] - WIDTH / 2) / self.scale, (self.height / 2 - point[1]) / self.scale
+        longitude = self.middle[1] + east / (_DEGREE_M * cos(radians(self.middle[0])))
+        return self.middle[0] + north / _DEGREE_M, longitude
 
     def holds(self, point: Point) -> bool:
         """Is it within the picture?"""
-        return 0 <= point[0] <= _WIDTH and 0 <= point[1] <= self.height
+        return 0 <= point[0] <= WIDTH and 0 <= point[1] <= self.height
 
 
 def draw_map(result: SearchResult, districts: Districts) -> str:
@@ -102,20 +110,20 @@ def draw_map(result: SearchResult, districts: Districts) -> str:
     arrows = _arrows(_chain(result, frame, spots))
     areas, names = _districts(result, districts, frame)
     inside = [
-        element("rect", width=_WIDTH, height=frame.height, fill="#fff"),
+        element("rect", width=WIDTH, height=frame.height, fill="#fff"),
         *areas, *_rings(result, frame), *names,
         *_route(arrows), *_marks(shown, frame, spots, {each.record.id for each in on_route}),
         *_labels(result, frame, shown, spots, [end for _, end, _ in arrows]), _scale(frame), _north(),
     ]  # fmt: skip
-    clip = element("clipPath", element("rect", width=_WIDTH, height=frame.height), id="reid-map")
+    clip = element("clipPath", element("rect", width=WIDTH, height=frame.height), id="reid-map")
     content = [
         element("defs", clip, _arrow()),
         element("g", *inside, clip_path="url(#reid-map)"),
-        element("rect", x=0.5, y=0.5, width=_WIDTH - 1, height=frame.height - 1, fill="none", stroke=LINE),
+        element("rect", x=0.5, y=0.5, width=WIDTH - 1, height=frame.height - 1, fill="none", stroke=LINE),
         *_legend(result, shown, frame.height),
     ]
     title = "Map of sightings · 목격 후보 지도"
-    return drawing(content, _WIDTH, frame.height + _LEGEND, title, _description(shown, result))
+    return drawing(content, WIDTH, frame.height + _LEGEND, title, _description(shown, result))
 
 
 def _wanted(sighting: Sighting) -> bool:
@@ -143,7 +151,7 @@ def _districts(result: SearchResult, districts: Districts, frame: Frame) -> tupl
             top = max(min(point[1] for point in within) - _MARGIN - 3, 14)
             district = districts.find(slug)
             name = f"{district.name_ko} {district.name_en}"
-            names.append(words(name, min(max(x, 70), _WIDTH - 70), top, 12, fill=SOFT, text_anchor="middle"))
+            names.append(words(name, min(max(x, 70), WIDTH - 70), top, 12, fill=SOFT, text_anchor="middle"))
     dots = {(round(x), round(y)) for those in points.values() for x, y in those if frame.holds((x, y))}
     path = "".join(f"M{x} {y}h0" for x, y in sorted(dots))
     cameras = element("path", d=path or "M0 0", stroke="#78828e", stroke_width=4, stroke_linecap="round")
@@ -272,7 +280,7 @@ def _scale(frame: Frame) -> str:
 
 
 def _north() -> str:
-    x, y = _WIDTH - 24, 18.0
+    x, y = WIDTH - 24, 18.0
     needle = element("path", d=f"M{x} {y}l7 20l-7 -5l-7 5Z", fill=INK, stroke="#fff", stroke_width=1)
     return needle + words("N 북", x, y + 34, 11, text_anchor="middle")
 

@@ -34,6 +34,7 @@ from search.audit import read_log
 from search.audit_proof import verify
 from search.console import door, patience
 from search.console.app import all_routes, demand_of, make_app
+from search.console.camera_map import camera_map
 from search.console.shown import now_ms
 from search.console.station import Listening, Station
 from search.console.words import KOREAN
@@ -634,3 +635,17 @@ def test_who_never_comes_to_the_point_is_let_go(station: Station, monkeypatch: p
             assert quick.recv(9999).startswith(b"HTTP/1.1 200")
     server.should_exit = True
     thread.join(10)
+
+
+def test_a_point_of_the_map_is_where_it_is_drawn() -> None:
+    cameras = [Camera(str(k), "", "songpa", 37.45 + k / 30, 127.0 + k * k / 90) for k in range(5)]
+    drawn = camera_map([*cameras, Camera("x", "", "nowon")])
+    assert drawn is not None
+    for dot, camera in zip(drawn.dots, cameras, strict=True):
+        assert camera.latitude is not None
+        assert camera.longitude is not None
+        assert drawn.first[0] + drawn.step[0] * dot.y == pytest.approx(camera.latitude, abs=1e-9)
+        assert drawn.first[1] + drawn.step[1] * dot.x == pytest.approx(camera.longitude, abs=1e-9)
+        assert 0 < dot.x < drawn.width
+        assert 0 < dot.y < drawn.height
+    assert camera_map([Camera("x", "", "nowon")]) is None

@@ -15,6 +15,7 @@ from indexer.times import from_milliseconds, milliseconds, parse_local, to_local
 from reid.errors import InputError, UnknownNameError
 from search.case import Case, CasePhoto
 from search.casebook import permitted
+from search.console.camera_map import camera_map
 from search.console.shown import page, see, station_of
 from search.console.station import Station
 from search.console.tiles import tiles
@@ -114,16 +115,12 @@ def _form(request: Request, station: Station, visitor: Visitor, case: Case, mess
     shown = tuple(slug for slug in reach if wanted is None or slug in wanted)
     begin = min((clip.start_ms for clip in snapshot.clips), default=0)
     end = max((clip.end_ms for clip in snapshot.clips), default=0)
-    places = [
-        (f"{camera.district}/{camera.id}", camera.name)
-        for key, camera in sorted(snapshot.cameras.items())
-        if key[0] in shown and camera.latitude is not None
-    ]
+    cameras = [camera for key, camera in sorted(snapshot.cameras.items()) if key[0] in shown]
     queries = [(photo, _understood(station, photo)) for photo in case.photos]
     day = timedelta(days=1)
     return page(
         request, "search.html.j2", 400 if message else 200, case=case, message=message,
-        tiles=tiles(station.districts, snapshot, shown), begin_ms=begin, end_ms=end, places=places,
+        tiles=tiles(station.districts, snapshot, shown), begin_ms=begin, end_ms=end, map=camera_map(cameras),
         queries=queries, colours=COLOURS, tops=TOPS, needs_reason=station.settings.require_case,
         since=_typed(max(begin, milliseconds(from_milliseconds(end) - day))) if end else "",
         until=_typed(end + 60_000) if end else "",

@@ -28,6 +28,20 @@ for (const part of all("[data-all-none]")) {
   part.querySelector("[data-none]").addEventListener("click", () => boxes.forEach((box) => { box.checked = false; }));
 }
 
+// Where somebody was last seen: a camera, or any point of the map.
+for (const map of all("[data-map] svg")) {
+  const field = document.querySelector("[name=last_seen]");
+  const cross = map.querySelector(".cross");
+  const [first, step] = [map.dataset.first, map.dataset.step].map((pair) => pair.split(",").map(Number));
+  map.addEventListener("click", (event) => {
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(map.getScreenCTM().inverse());
+    const [latitude, longitude] = [first[0] + step[0] * at.y, first[1] + step[1] * at.x];
+    field.value = event.target.dataset.place || `${latitude.toFixed(5)},${longitude.toFixed(5)}`;
+    cross.setAttribute("transform", `translate(${at.x} ${at.y})`);
+    cross.setAttribute("visibility", "visible");
+  });
+}
+
 // A person in a photo is chosen by clicking on them.
 for (const box of all("[data-person]")) {
   box.addEventListener("click", () => document.querySelector(`button[name=person][value="${box.dataset.person}"]`).click());
