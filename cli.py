@@ -1660,7 +1660,7 @@ def _index(
 def _choice(archive: ArchiveFiles, settings: Settings) -> PipelineChoice:
     from indexer.pipeline import PipelineChoice, PipelineOptions
 
-    looking = PipelineOptions(frames_per_second=settings.frames_per_second)
+    looking = PipelineOptions(settings.frames_per_second, settings.whole_look_seconds)
     return PipelineChoice(settings.detector, settings.embedder, archive.models, looking)
 
 

@@ -174,7 +174,7 @@ def _models(archive: ArchiveFiles, settings: Settings) -> Any:
 
 
 def _night(archive: ArchiveFiles, settings: Settings) -> tuple[NightRecord, float]:
-    looking = PipelineOptions(frames_per_second=settings.frames_per_second)
+    looking = PipelineOptions(settings.frames_per_second, settings.whole_look_seconds)
     choice = PipelineChoice(settings.detector, settings.embedder, archive.models, looking)
     work = Work(
         lambda clips: local_executor(choice, fitting_workers("auto", clips), settings.worker_memory_mb),

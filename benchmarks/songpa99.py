@@ -150,7 +150,7 @@ def _index(truth: Truth, archive: ArchiveFiles) -> Indexed:
     pipeline = Pipeline(
         load_detector(settings.detector, archive.models),
         load_embedder(settings.embedder, archive.models),
-        PipelineOptions(frames_per_second=settings.frames_per_second),
+        PipelineOptions(settings.frames_per_second, settings.whole_look_seconds),
     )
     requests = find_clips([truth.files.footage], Given(), districts)
     with shown_progress() as progress:

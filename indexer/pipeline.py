@@ -200,9 +200,8 @@ class _Follower:
         crops = [crop(frame.picture, box) for box in found.boxes]
         vectors = self._embedder.embed(crops)
         numbers = self._tracker.update(frame.time_s, found, vectors)
-        height, width = frame.picture.shape[:2]
         crisp = np.array([sharpness(picture) for picture in crops], np.float32)
-        quality = crop_quality(found, crisp, width, height)
+        quality = crop_quality(found, crisp, frame.width, frame.height)
         shown = pad(found.boxes, CONTEXT)
         for row, number in enumerate(numbers):
             if number >= 0:

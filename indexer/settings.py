@@ -54,6 +54,13 @@ class Settings(BaseSettings):
     frames_per_second: float = Field(
         5.0, gt=0, le=60, description="How many frames of each second of footage are looked at"
     )
+    whole_look_seconds: float = Field(
+        15.0,
+        ge=0,
+        le=3600,
+        description="Seconds between looks at the whole picture; between them only what moves and who is"
+        " followed is looked at; 0: all of every frame. What was indexed with another value counts as done",
+    )
     workers: str = Field(
         "auto", description="How many clips are indexed at a time, one core each; auto: by cores and memory"
     )

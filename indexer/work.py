@@ -190,7 +190,8 @@ class Look:
             dimension=pipeline.embedder.spec.dimension,
             made_of=(
                 self.camera.id, self.sha256, str(milliseconds(self.start)),
-                str(pipeline.options.frames_per_second), f"{erased} erased",
+                str(pipeline.options.frames_per_second), f"whole look {pipeline.options.whole_look_s}",
+                f"{erased} erased",
             ),
         )  # fmt: skip
         stored = sorted(map(Stored.of, tracklets), key=lambda one: (one.start_ms, one.id))

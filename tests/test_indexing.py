@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -88,6 +89,20 @@ def test_a_second_run_adds_nothing(archive: ArchiveFiles, clip: Path) -> None:
     report = run(archive, request(clip))
     assert (len(report.done), len(report.skipped)) == (0, 1)
     assert contents(archive) == before
+
+
+def test_how_often_all_of_the_picture_is_looked_at_makes_no_clip_undone(
+    archive: ArchiveFiles, clip: Path, tmp_path: Path
+) -> None:
+    pipeline = fake_pipeline()
+    run(archive, request(clip))
+    pipeline.options = replace(pipeline.options, whole_look_s=0.0)
+    again = run(archive, request(clip), pipeline=pipeline)
+    assert (len(again.done), len(again.skipped), again.warnings) == (0, 1, ())
+    other = ArchiveFiles(tmp_path / "other")
+    run(other, request(clip), pipeline=pipeline)
+    [first], [second] = snapshot(archive).segments, snapshot(other).segments
+    assert first.segment != second.segment  # what decides the content decides the name
 
 
 def test_a_renamed_copy_is_not_indexed_twice(archive: ArchiveFiles, clip: Path, tmp_path: Path) -> None:

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import cli
 from indexer.motion import Motion
 from indexer.pipeline import Pipeline, PipelineOptions
+from indexer.settings import load_settings
+from indexer.shard.files import ArchiveFiles
 from indexer.video import open_clip
 from reid.boxes import Boxes, Detections
+from reid.errors import InputError
 from reid.images import Picture
 from tests.clips import write_clip
 from tests.world import FakeDetector, FakeEmbedder, Walk, write_scene
@@ -239,3 +243,18 @@ def test_frames_are_not_changed_by_replacing_their_time(tmp_path: Path) -> None:
     with open_clip(clip) as opened:
         frame = next(opened.frames())
         assert (replace(frame, time_s=9.0).picture == frame.picture).all()
+
+
+def test_the_setting_is_what_footage_is_looked_at_with(tmp_path: Path) -> None:
+    archive = ArchiveFiles(tmp_path)
+    assert cli._choice(archive, load_settings(archive)).options == PipelineOptions()
+    archive.settings.write_text("whole_look_seconds = 2.5\n")
+    assert cli._choice(archive, load_settings(archive)).options.whole_look_s == 2.5
+
+
+@pytest.mark.parametrize("value", ["-1", "3601", "nan", "'often'"])
+def test_settings_that_make_no_sense(tmp_path: Path, value: str) -> None:
+    archive = ArchiveFiles(tmp_path)
+    archive.settings.write_text(f"whole_look_seconds = {value}\n")
+    with pytest.raises(InputError, match="whole_look_seconds"):
+        load_settings(archive)
