@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from indexer.night_settings import NightlySettings, NotifySettings
+from indexer.oidc_settings import OidcSettings
 from indexer.shard.files import ArchiveFiles
 from reid.durable import make_folder, write_file
 from reid.errors import InputError, storage_errors
@@ -118,6 +119,9 @@ class Settings(BaseSettings):
         "",
         description="File outside the archive with the key of case photos; empty: ~/.config/reid/photos.key",
     )
+    oidc: OidcSettings = Field(
+        OidcSettings(), description="Sign-in by an organisation's own provider; see docs/operating.md"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -164,7 +168,7 @@ def load_settings(archive: ArchiveFiles) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         # A table may hold a password, and an address with a token is one.
-        secret = first["loc"][:1] == ("notify",) or isinstance(first.get("input"), dict)
+        secret = first["loc"][:1] in (("notify",), ("oidc",)) or isinstance(first.get("input"), dict)
         got = "" if secret else f"; got {first.get('input')!r}"
         variable = "__".join(str(part) for part in first["loc"]).upper()
         raise InputError(

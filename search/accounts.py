@@ -212,13 +212,17 @@ class Accounts(Closing):
         if not right or value is None or value["disabled"]:
             self._failed(name, now_ms)
             raise InputError("the name or the password is wrong")
-        session = secrets.token_urlsafe(32)
         with self._file.write() as tables:
             tables["tries"].delete(name)
-            _sweep(tables, now_ms)
-            row = {"account": name, "since_ms": now_ms, "seen_ms": now_ms}
-            tables["sessions"].put(_digest(session), row)
-        return session
+            return _new_session(tables, name, now_ms)
+
+    def begin_session(self, name: str, now_ms: int) -> str:
+        """A session for somebody whom another has identified; raises InputError without such an account."""
+        with self._file.write() as tables:
+            value = tables["accounts"].get(name[:64]) if name else None
+            if value is None or value["disabled"]:
+                raise InputError("there is no account for you here; an administrator makes it")
+            return _new_session(tables, name[:64], now_ms)
 
     def _failed(self, name: str, now_ms: int) -> None:
         if not name:
@@ -301,6 +305,14 @@ def _digest(secret: str) -> str:
 
 def _expired(row: Mapping[str, Any], now_ms: int) -> bool:
     return bool(now_ms >= row["since_ms"] + SESSION_MS or now_ms >= row["seen_ms"] + IDLE_MS)
+
+
+def _new_session(tables: Mapping[str, Table], name: str, now_ms: int) -> str:
+    _sweep(tables, now_ms)
+    session = secrets.token_urlsafe(32)
+    row = {"account": name, "since_ms": now_ms, "seen_ms": now_ms}
+    tables["sessions"].put(_digest(session), row)
+    return session
 
 
 def _sweep(tables: Mapping[str, Table], now_ms: int) -> None:

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ GENESIS = "0" * 64
 
 _WAIT_S, _PAUSE_S = 10.0, 0.005
 _BLOCK = 1 << 16
+_TURN = threading.Lock()  # threads of this process take turns without polling
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def record(archive: ArchiveFiles, *deeds: Deed) -> tuple[Entry, ...]:
     """
     if not archive.audit.is_dir():
         make_folder(archive.audit)
-    with _locked(archive), storage_errors(log_path(archive)):
+    with _TURN, _locked(archive), storage_errors(log_path(archive)):
         descriptor = os.open(log_path(archive), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
         try:
             head, torn = _end(archive, descriptor)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from indexer.cameras import check_name
@@ -46,6 +49,9 @@ FORMAT_VERSION = 2
 TABLES = ("meta", "cases", "photos", "sightings", "approvals", "leads", "shown")
 _OF_A_CASE = TABLES[2:]  # their keys begin with its id
 
+_TURNS: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+"""Threads of this process take turns without polling."""
+
 _UNSEALED = 1  # the format in which photos were not sealed
 _WAIT_S, _PAUSE_S = 10.0, 0.02  # for another process that has the cases open
 
@@ -65,7 +71,14 @@ class Cases(Closing):
 
     def __init__(self, archive: ArchiveFiles, wait_s: float = _WAIT_S) -> None:
         self._archive = archive
-        self._lock = _locked(archive, wait_s)
+        self._turn = _TURNS[archive.cases_lock]
+        if not self._turn.acquire(timeout=wait_s):
+            raise _busy(archive)
+        try:
+            self._lock = _locked(archive, wait_s)
+        except BaseException:
+            self._turn.release()
+            raise
         try:
             self._file = self._opened()
             if self._meta("format_version") == _UNSEALED:
@@ -73,13 +86,17 @@ class Cases(Closing):
             if self._meta("unfinished"):
                 self._purge()
         except BaseException:
-            os.close(self._lock)
+            self._release()
             raise
 
     def close(self) -> None:
         """Let others in."""
         self._file.close()
+        self._release()
+
+    def _release(self) -> None:
         os.close(self._lock)
+        self._turn.release()
 
     def _opened(self) -> KeyValueFile:
         path = self._archive.cases
@@ -349,6 +366,12 @@ def check_case_id(case_id: str) -> str:
     return check_name(case_id, "case", "choose another")
 
 
+def _busy(archive: ArchiveFiles) -> StorageError:
+    return StorageError(
+        f"{archive.cases}: another process has the cases open; wait for it to end, or stop it"
+    )
+
+
 def _locked(archive: ArchiveFiles, wait_s: float) -> int:
     """A descriptor that holds the cases' lock; the system lets go of it when the process ends."""
     with storage_errors(archive.cases_lock):
@@ -362,9 +385,7 @@ def _locked(archive: ArchiveFiles, wait_s: float) -> int:
                     time.sleep(_PAUSE_S)
                     continue
                 os.close(descriptor)
-                raise StorageError(
-                    f"{archive.cases}: another process has the cases open; wait for it to end, or stop it"
-                ) from None
+                raise _busy(archive) from None
             return descriptor
 
 

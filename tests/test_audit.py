@@ -197,7 +197,10 @@ def test_killed_anywhere_with_others_writing_nothing_acknowledged_is_lost(archiv
             )
             for k in range(3)
         ]
-        time.sleep(1.2 + 0.03 * round_)
+        for writer in writers:  # all are at work
+            assert writer.stdout is not None
+            shown += sum(writer.stdout.readline() == b".\n" for _ in range(3))
+        time.sleep(0.013 * round_)
         for writer in writers:
             writer.send_signal(signal.SIGKILL)
             shown += writer.communicate()[0].count(b".")

@@ -14,10 +14,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import anyio
-import httpx
+import httpx2 as httpx
 import pytest
 import uvicorn
 from fastapi.routing import APIRoute
@@ -100,7 +101,7 @@ class Browser:
         assert found
         return found[1]
 
-    def post(self, url: str, files: object = None, **data: object) -> httpx.Response:
+    def post(self, url: str, files: Any = None, **data: object) -> httpx.Response:
         answer: httpx.Response = self.client.post(url, data={"csrf": self.csrf, **data}, files=files)
         return answer
 
@@ -207,7 +208,9 @@ def test_every_route_says_what_it_demands() -> None:
     assert len(ROUTES) > 30
     assert all(demand_of(route) for route in ROUTES)
     anyone = {route.path for route in ROUTES if demand_of(route) == "anyone"}
-    assert anyone == {"/sign-in", "/prefer"}, "whatever else is open to everybody is a mistake"
+    assert anyone == {"/sign-in", "/prefer", "/oidc/start", "/oidc/back"}, (
+        "whatever else is open to everybody is a mistake"
+    )
 
 
 @pytest.mark.parametrize("who", ["", *ROLES])
@@ -318,7 +321,7 @@ def test_sessions_and_tokens_are_not_each_other(station: Station) -> None:
     kim.client.cookies["reid-session"] = session
     assert kim.get("/cases").status_code == 303, "a session that ended cannot be replayed"
     for odd in ("a" * 4000, "%00", "é".encode("latin1").decode("latin1"), '"; DROP', token):
-        answer = nobody.client.get("/cases", headers={"cookie": f"reid-session={odd}".encode("latin1")})
+        answer = nobody.client.get("/cases", headers={b"cookie": f"reid-session={odd}".encode("latin1")})
         assert answer.status_code == 303, odd[:9]
 
 

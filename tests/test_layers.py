@@ -24,7 +24,7 @@ HOMES = {
     "numba": ["reid/people/kernels/"],
     "lmdb": ["indexer/keyvalue.py"],
     "msgpack": ["indexer/keyvalue.py"],
-    "pydantic": ["indexer/settings.py", "indexer/night_settings.py"],
+    "pydantic": ["indexer/settings.py", "indexer/night_settings.py", "indexer/oidc_settings.py"],
     "pydantic_settings": ["indexer/settings.py"],
     "faiss": ["indexer/codes/"],
     "jinja2": ["search/pages.py"],
@@ -34,6 +34,9 @@ HOMES = {
     "starlette": ["search/console/"],
     "uvicorn": ["search/console/"],
     "h11": ["search/console/"],
+    "authlib": ["search/console/oidc.py"],
+    "joserfc": ["search/console/oidc.py"],
+    "httpx2": ["search/console/oidc.py"],
     "typer": ["cli.py"],
     "tensorflow": [],
 }

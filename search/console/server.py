@@ -15,6 +15,7 @@ from search.accounts import Accounts
 from search.actors import Actor
 from search.casebook import delete_due
 from search.console.app import make_app
+from search.console.oidc import Provider
 from search.console.patience import PatientProtocol
 from search.console.station import Listening, Station, load_models
 from search.desk import Desk
@@ -36,7 +37,11 @@ def run(archive: ArchiveFiles, settings: Settings, districts: Districts, listeni
         Accounts(archive) as accounts,
     ):
         _ = desk.models, desk.engine  # told now, not to the first analyst
-        station = Station(archive, settings, districts, desk, accounts, listening.is_secure)
+        oidc = settings.oidc
+        provider = Provider(oidc, f"{oidc.address.rstrip('/')}/oidc/back") if oidc.issuer else None
+        station = Station(
+            archive, settings, districts, desk, accounts, listening.is_secure, provider=provider
+        )
         stop = threading.Event()
         keeper = threading.Thread(target=_keep_house, args=(station, stop), daemon=True)
         keeper.start()

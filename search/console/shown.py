@@ -63,6 +63,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         reason_word=lambda word: WORDS_KO.get(word, word) if language == "ko" else word,
         event_word=lambda word: EVENTS_KO.get(word, word) if language == "ko" else word,
         now_ms=now_ms(),
+        has_provider=station.provider is not None,
         share=percent_ko if language == "ko" else percent,
         odds=chance_ko if language == "ko" else chance,
         hours=camera_time_ko if language == "ko" else camera_time,

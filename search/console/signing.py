@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
-from reid.errors import InputError
+from reid.errors import InputError, UnknownNameError
 from search.accounts import SESSION_MS, LockedError
 from search.actors import Actor
 from search.audit import Deed, record
 from search.console.door import cookie_name
+from search.console.oidc import Provider
 from search.console.shown import LANGUAGES, THEMES, now_ms, page, see, station_of
-from search.console.visitors import Needs, visitor_of
+from search.console.station import Station
+from search.console.visitors import ForgedError, Needs, visitor_of
 from search.roles import RIGHTS_OF
 
 router = APIRouter(include_in_schema=False)
+
+_STATE = "reid-oidc"  # a cookie: who began is who comes back
 
 
 @router.get("/", dependencies=[Depends(Needs("signed in"))])
@@ -54,7 +59,50 @@ def sign_in(
     finally:
         station.signing_in.release()
     record(station.archive, Deed("sign-in", actor))
-    answer = see("/")
+    return _with_session(see("/"), station, session)
+
+
+@router.get("/oidc/start", dependencies=[Depends(Needs("anyone"))])
+def oidc_start(request: Request) -> Response:
+    """To the organisation's provider."""
+    station = station_of(request)
+    url, state = _provider(station).begin()
+    answer = see(url)
+    # lax: the visitor comes back from another site
+    answer.set_cookie(
+        _STATE, state, max_age=600, secure=station.is_secure, httponly=True, samesite="lax", path="/oidc"
+    )
+    return answer
+
+
+@router.get("/oidc/back", dependencies=[Depends(Needs("anyone"))])
+def oidc_back(request: Request, state: str = "", code: str = "") -> Response:
+    """Back from it. Shows a page that goes on by itself: a redirect would still be another site's."""
+    station = station_of(request)
+    address = request.client.host if request.client else ""
+    try:
+        if not state or not hmac.compare_digest(request.cookies.get(_STATE, "").encode(), state.encode()):
+            raise ForgedError("this sign-in was not begun in this browser; begin again")
+        name = _provider(station).finish(state, code)
+        session = station.accounts.begin_session(name, now_ms())
+    except InputError as error:
+        record(
+            station.archive, Deed("sign-in failed", Actor("(unknown)", "console", address), subject="oidc")
+        )
+        return page(request, "sign_in.html.j2", 403, message=str(error))
+    record(station.archive, Deed("sign-in", Actor(name, "console", address), subject="oidc"))
+    answer = _with_session(page(request, "signed_in.html.j2"), station, session)
+    answer.delete_cookie(_STATE, secure=station.is_secure, httponly=True, samesite="lax", path="/oidc")
+    return answer
+
+
+def _provider(station: Station) -> Provider:
+    if station.provider is None:
+        raise UnknownNameError("provider", "oidc", [])
+    return station.provider
+
+
+def _with_session(answer: Response, station: Station, session: str) -> Response:
     answer.set_cookie(
         cookie_name(station.is_secure), session, max_age=SESSION_MS // 1000, secure=station.is_secure,
         httponly=True, samesite="strict",

@@ -16,6 +16,7 @@ from reid.embedder import Embedder, load_embedder
 from reid.errors import InputError
 from search.accounts import Account, Accounts
 from search.console.kept import Results
+from search.console.oidc import Provider
 from search.desk import Desk
 
 
@@ -65,7 +66,8 @@ class Station:
     Attributes:
         archive, settings, districts: of the archive. desk: open.
         accounts: open. is_secure: see `Listening`.
-        results: that people work on. signing_in: how many may compare passwords at once.
+        results: that people work on. provider: of identities, if there is one.
+        signing_in: how many may compare passwords at once.
     """
 
     archive: ArchiveFiles
@@ -75,6 +77,7 @@ class Station:
     accounts: Accounts
     is_secure: bool = False
     results: Results = field(default_factory=Results)
+    provider: Provider | None = None
     signing_in: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(8))
 
     @property
