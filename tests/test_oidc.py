@@ -62,11 +62,11 @@ class Ours:
         return dict(KeySet([self.key]).as_dict(private=False))
 
     def token(
-        self, code: Annotated[str, Form()], code_verifier: Annotated[str, Form()], authorization: Annotated[str, Header()]
+        self, code: Annotated[str, Form()], code_verifier: Annotated[str, Form()],
+        authorization: Annotated[str, Header()],
     ) -> dict[str, Any]:  # fmt: skip
-        challenge = (
-            base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).rstrip(b"=").decode()
-        )
+        digest = hashlib.sha256(code_verifier.encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         assert (code, challenge) == ("the-code", self.asked["challenge"])
         assert base64.b64decode(authorization.removeprefix("Basic ")).decode() == f"console:{SECRET}"
         claims = {
