@@ -79,14 +79,18 @@ class Catalogue(Closing):
         """Grows with every change; cheap to ask."""
         return self._file.version
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, clips: bool = True) -> Snapshot:
         """Everything, read in one transaction.
+
+        Args:
+            clips: with the rows of indexed clips, of which there may be millions. Without them nothing may be
+                asked that depends on them, such as `Snapshot.clocks`.
 
         Raises:
             DamagedError: a value is not what was stored.
         """
         with self._telling_damage(), self._file.read() as tables:
-            return read_snapshot(tables, tables["meta"].version)
+            return read_snapshot(tables, tables["meta"].version, clips)
 
     @contextmanager
     def _telling_damage(self) -> Iterator[None]:

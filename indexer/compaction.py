@@ -53,7 +53,7 @@ def compact(
         StorageError: another writer, no codebook file, or the disk refused; what was done is kept.
     """
     with Catalogue(archive, "write") as catalogue, writer_lock(archive):
-        snapshot = catalogue.snapshot()
+        snapshot = catalogue.snapshot(clips=False)
         remove_leftovers(archive, snapshot)
         codebook = load_codebook(archive, snapshot.codebook) if snapshot.codebook else None
         wanted = [group for group in _by_day(snapshot) if _needs_it(group, codebook)]
@@ -68,7 +68,7 @@ def compact(
             swap(archive, catalogue, group, [sealed] if sealed else [])
             days.append(day)
             merged += len(group)
-        segments = len(catalogue.snapshot().segments)
+        segments = len(catalogue.snapshot(clips=False).segments)
     return Compaction(tuple(days), merged, segments, tuple(failed))
 
 

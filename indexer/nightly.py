@@ -32,7 +32,6 @@ from indexer.night_settings import NightlySettings
 from indexer.purge import Days, Hold, Order
 from indexer.retention import purge
 from indexer.shard.files import ArchiveFiles
-from indexer.snapshot import Snapshot
 from indexer.verification import verify
 from reid.errors import FootageError, InputError, LockedError, ReidError
 
@@ -122,10 +121,9 @@ class Night:
     def discover(self) -> Discovery:
         """What is new, and what is wrong with the roots; the ledger is told what waits."""
         with Catalogue(self.archive, "create") as catalogue:
-            snapshot = catalogue.snapshot()
-            found = find_new(self.settings, self.districts, catalogue, snapshot, self.clock.now())
+            found = find_new(self.settings, self.districts, catalogue, self.clock.now())
             self.record.roots = found.roots
-            self._tell_roots(found, snapshot)
+            self._tell_roots(found, catalogue)
             found.clips.sort(key=lambda clip: priority(clip, self.first))
             catalogue.record_waiting(clip.waiting() for clip in (*found.clips, *found.growing))
         self.record.planned = self.record.not_reached = len(found.clips)
@@ -133,12 +131,12 @@ class Night:
         event("discovered", new=len(found.clips), growing=len(found.growing), unread=self.record.unread)
         return found
 
-    def _tell_roots(self, found: Discovery, snapshot: Snapshot) -> None:
+    def _tell_roots(self, found: Discovery, catalogue: Catalogue) -> None:
         usable = False
         for root in found.roots:
             usable |= bool(root.videos)
             for path, why in root.failures:
-                known = _known_below(snapshot, path) if path == root.path and not root.videos else 0
+                known = _known_below(catalogue, path) if path == root.path and not root.videos else 0
                 more = f"; {known} clips of it are in the archive" if known else ""
                 self.problem("discover", path, why + more)
             if root.failure_count > len(root.failures):
@@ -270,13 +268,14 @@ class _Told(Progress):
 
 
 def find_new(
-    settings: NightlySettings, districts: Districts, catalogue: Catalogue, snapshot: Snapshot, now: datetime
+    settings: NightlySettings, districts: Districts, catalogue: Catalogue, now: datetime
 ) -> Discovery:
     """What lies below the roots and is not in the archive, or only in damaged segments.
 
     Raises:
         InputError: no root is set, or a root's district is unknown.
     """
+    snapshot = catalogue.snapshot(clips=False)
     lost = {sha for entry in snapshot.segments if entry.quarantined is not None for sha in entry.clips}
     return discover(
         footage_roots(settings, districts), districts, lambda files: catalogue.indexed(files, lost),
@@ -312,7 +311,7 @@ def priority(clip: NewClip, first: Collection[str]) -> tuple[bool, int, str]:
     return clip.district not in first, -start, clip.path
 
 
-def _known_below(snapshot: Snapshot, root: str) -> int:
+def _known_below(catalogue: Catalogue, root: str) -> int:
     """How many clips of the archive lay below a root that is empty or gone now."""
     below = root.rstrip("/") + "/"
-    return sum(clip.path.startswith(below) for clip in snapshot.clips)
+    return sum(clip.path.startswith(below) for clip in catalogue.snapshot().clips)

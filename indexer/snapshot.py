@@ -218,14 +218,17 @@ class Snapshot:
         return found
 
 
-def read_snapshot(tables: Mapping[str, Table], version: int) -> Snapshot:
+def read_snapshot(tables: Mapping[str, Table], version: int, with_clips: bool = True) -> Snapshot:
     """All of the tables, read in one transaction; `version` is that of what is read.
+
+    Args:
+        with_clips: see `Catalogue.snapshot`.
 
     Raises:
         TypeError, KeyError, ValueError: a value is not what was stored.
     """
     cameras = [checked_row(Camera(**value)) for value in tables["cameras"].values()]
-    clips = [unpack_done(value) for value in tables["clips"].values()]
+    clips = [unpack_done(value) for value in tables["clips"].values()] if with_clips else []
     unfinished = [unpack_unfinished(value) for value in tables["failures"].values()]
     segments = [checked_row(_unpack_entry(value)) for value in tables["segments"].values()]
     erasures = [_unpack_erasure(value) for value in tables["erasures"].values()]

@@ -56,7 +56,7 @@ def verify(
         StorageError: no archive, another writer, or the machine is not fit.
     """
     with Catalogue(archive, "write") as catalogue, writer_lock(archive):
-        snapshot = catalogue.snapshot()
+        snapshot = catalogue.snapshot(clips=False)
         codebook, problem = _codebook(archive, snapshot)
         damaged: list[tuple[str, str, str]] = []
         restored: list[str] = []
@@ -76,9 +76,9 @@ def verify(
         if damaged or restored:
             reasons = {name: reason for name, _, reason in damaged}
             catalogue.quarantine({**reasons, **dict.fromkeys(restored)})
-    bad = {name for name, _, _ in damaged}
-    lost = {clip for entry in snapshot.segments if entry.segment in bad for clip in entry.clips}
-    clips = tuple(sorted(clip.path for clip in snapshot.clips if clip.sha256 in lost))
+        bad = {name for name, _, _ in damaged}
+        lost = {clip for entry in snapshot.segments if entry.segment in bad for clip in entry.clips}
+        clips = tuple(sorted(clip.path for clip in map(catalogue.clip, lost) if clip))
     return Verification(
         len(snapshot.segments), read, tuple(damaged), tuple(restored), clips, problem, looked
     )  # fmt: skip

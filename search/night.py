@@ -133,7 +133,7 @@ def _night(
         archive, settings.nightly, districts, work, record, frozenset(), Days.of(settings, districts),
         lambda: holds(archive), Deadline.of(clock, until, hours), clock, progress or Progress(),
     )  # fmt: skip
-    cases: tuple[str, ...] = ()
+    cases: tuple[str, ...] | None = None
     with night.stage("cases"):
         gone = delete_due(archive, settings, Actor.system())
         if gone:
@@ -144,8 +144,9 @@ def _night(
         cases, night.first = open_cases(archive, milliseconds(clock.now()))
     night.run()
     searched: tuple[Searched, ...] = ()
-    with night.stage("standing_searches"):
-        searched = _standing(night, settings, cases, models)
+    if cases is not None:  # else nobody knows whom to ask for, and the footage waits until somebody does
+        with night.stage("standing_searches"):
+            searched = _standing(night, settings, cases, models)
     if "retention" in record.stages:  # it ran, so the clock by which cases are deleted is plausible
         with night.stage("cases_due"):
             gone = delete_due(archive, settings, Actor.system())
@@ -163,9 +164,8 @@ def _standing(
     """Ask every open case of all that no standing search has seen, this night or one that was killed."""
     archive, record = night.archive, night.record
     with Catalogue(archive) as catalogue:
-        snapshot, new = catalogue.snapshot(), catalogue.unsearched()
-    asked = scopes(snapshot, new)
-    clips = sum(len(each.clips) for each in asked)
+        new = catalogue.unsearched()
+        asked = scopes(catalogue.snapshot(), new) if cases and new else ()
     searched: tuple[Searched, ...] = ()
     if cases and asked:
         threshold = Threshold(settings.nightly.lead_probability, settings.nightly.lead_score)
@@ -185,7 +185,7 @@ def _standing(
     leads = sum(len(each.leads) for each in searched)
     record.stages["standing_searches"] = {
         "cases": [_searched_json(each) for each in searched], "clips": len(new), "new_sightings": leads,
-        "said": f"{len(searched)} open cases asked again of {clips} new clips: {leads} new sightings"
+        "said": f"{len(searched)} open cases asked again of {len(new)} new clips: {leads} new sightings"
         + "".join(f"; {line}" for line in _news(searched)),
     }  # fmt: skip
     return searched
@@ -296,7 +296,7 @@ def plan_night(
     moment = now or datetime.now(UTC)
     record = NightRecord.begin(moment)
     with Catalogue(archive) as catalogue:
-        found = find_new(settings.nightly, districts, catalogue, catalogue.snapshot(), moment)
+        found = find_new(settings.nightly, districts, catalogue, moment)
     cases, first = open_cases(archive, milliseconds(moment))
     found.clips.sort(key=lambda clip: priority(clip, first))
     record.roots, record.planned = found.roots, len(found.clips)

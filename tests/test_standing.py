@@ -274,6 +274,18 @@ def test_a_photo_that_cannot_be_read_is_told_and_stops_no_other_case(town: Town)
     assert town.look().stages["standing_searches"]["clips"] == 0  # it holds nothing back
 
 
+def test_cases_that_cannot_be_read_keep_the_footage_waiting_for_them(town: Town) -> None:
+    town.open_case()
+    whole = town.archive.cases.read_bytes()
+    town.archive.cases.write_bytes(b"no cases" * 999)
+    town.film("20250219T160000", "violet")
+    record = town.look()
+    assert (record.exit_code, record.done) == (3, 1)
+    assert "cases" in {each.stage for each in record.problems}
+    town.archive.cases.write_bytes(whole)
+    assert found(town.look())
+
+
 def test_leads_go_with_what_they_point_to(town: Town) -> None:
     town.open_case()
     assert found(town.look())
