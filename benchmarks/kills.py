@@ -68,7 +68,7 @@ _STAGES = {  # by the innermost function that has a name here
     "embed": "embedding", "update": "tracking",
     "stage_segment": "staging a segment", "_write_content": "staging a segment",
     "sync_file": "staging a segment: fsync", "rename_folder": "placing a segment",
-    "recv": "idle", "run": "on a clip, elsewhere",
+    "recv": "listening", "run": "elsewhere",
 }  # fmt: skip
 _BEFORE = "starting"
 

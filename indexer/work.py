@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from indexer.snapshot import Erasure, Sealed
 from indexer.times import local_day, milliseconds
 from indexer.video import open_clip
 from reid.camera_means import tally
-from reid.errors import FootageError
+from reid.errors import FootageError, StorageError
 from reid.images import encode_jpeg
 
 Advanced = Callable[[float], None]
@@ -133,6 +134,11 @@ class Look:
             StorageError: the disk refuses.
         """
         begun = time.monotonic()
+        if not self.archive.catalogue.exists():
+            raise StorageError(
+                f"{self.archive.home}: no archive there on {socket.gethostname()}; its storage must be mounted"
+                " under the same path on every machine that works for it"
+            )
         content = pipeline.run(self.path, advanced)
         if Fingerprint.of(self.path) != self.fingerprint:
             raise FootageError(

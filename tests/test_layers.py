@@ -37,10 +37,11 @@ HOMES = {
     "authlib": ["search/console/oidc.py"],
     "joserfc": ["search/console/oidc.py"],
     "httpx2": ["search/console/oidc.py"],
+    "ray": ["indexer/cluster.py"],
     "typer": ["cli.py"],
     "tensorflow": [],
 }
-OPTIONAL = {"onnxruntime", "openvino", "anny"}
+OPTIONAL = {"onnxruntime", "openvino", "anny", "ray"}
 
 
 def product_files() -> list[Path]:
