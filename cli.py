@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from indexer.clips import ClipRequest
+    from indexer.cluster import RayActors
     from indexer.districts import Districts
+    from indexer.executors import InProcess
     from indexer.index_report import IndexReport
     from indexer.night_record import NightRecord
     from indexer.nightly import Work
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from indexer.settings import Settings
     from indexer.shard.files import ArchiveFiles
     from indexer.snapshot import Snapshot
+    from indexer.workers import WorkerProcesses
     from reid.calibration import Calibration
     from reid.detector import Detector
     from reid.embedder import Embedder
@@ -82,6 +85,10 @@ Model = Annotated[str | None, typer.Option(help="An embedder. [default: that of 
 Person = Annotated[int | None, typer.Option(min=1, help="Which of several people in the photo.")]
 Region = Annotated[str | None, typer.Option(help="Where the person is: x1,y1,x2,y2 in pixels.")]
 CaseId = Annotated[str, typer.Argument(help="The case, e.g. 2026-SP-0142.")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray", help="Work on a Ray cluster: HOST:PORT of its head, or auto (extra cluster)."),
+]
 District = Annotated[
     list[str] | None,
     typer.Option(
@@ -174,6 +181,7 @@ def index(
         str | None,
         typer.Option(help="How many clips at a time, a number or auto. [default: that of reid.toml]"),
     ] = None,
+    ray: RayAddress = None,
     home: Home = None,
     as_json: Json = False,
 ) -> int:
@@ -189,7 +197,7 @@ def index(
         parse_start(start) if start is not None else None,
     )
     requests = find_clips(paths, given, districts)
-    report = _index(archive, settings, requests, replace, workers, retry=retry)
+    report = _index(archive, settings, requests, replace, workers, retry=retry, ray=ray)
     if as_json:
         _print_json(report.to_json())
     else:
@@ -213,6 +221,7 @@ def nightly(
         str | None,
         typer.Option(help="How many clips at a time, a number or auto. [default: that of reid.toml]"),
     ] = None,
+    ray: RayAddress = None,
     log_format: Annotated[
         str,
         typer.Option(help="Events on stderr: text, json, or none. [default: none on a terminal, else text]"),
@@ -232,7 +241,7 @@ def nightly(
         done: DryRun | NightRecord = plan_night(archive, settings, table)
     else:
         with bar_or_nothing() as progress:
-            work = _night_work(archive, settings, workers)
+            work = _night_work(archive, settings, workers, ray)
             models = functools.partial(_models, archive, settings)
             done = run_nightly(archive, settings, table, work, models, options, progress)
     if as_json:
@@ -1641,6 +1650,7 @@ def _index(
     workers: str | None = None,
     *,
     retry: bool = False,
+    ray: str | None = None,
 ) -> IndexReport:
     from indexer.catalogue import Catalogue
     from indexer.decisions import RunOptions
@@ -1648,12 +1658,17 @@ def _index(
     from indexer.progress import shown_progress
     from indexer.workers import fitting_workers, local_executor
 
+    choice, asked = _choice(archive, settings), workers or settings.workers
+    count = fitting_workers(asked, len(requests))
     with Catalogue(archive, "create"):  # an unfit archive is told before the models are loaded
         pass
     tries = None if retry else settings.clip_tries
     options = RunOptions(replace, settings.clip_time_factor, settings.clip_time_floor_s, tries)
-    choice, count = _choice(archive, settings), fitting_workers(workers or settings.workers, len(requests))
-    with local_executor(choice, count, settings.worker_memory_mb) as executor, shown_progress() as progress:
+    if ray is not None:
+        made: InProcess | WorkerProcesses | RayActors = _ray_actors(ray, choice, workers)
+    else:
+        made = local_executor(choice, count, settings.worker_memory_mb)
+    with made as executor, shown_progress() as progress:
         return index_with(executor, archive, requests, progress, options=options)
 
 
@@ -1664,7 +1679,15 @@ def _choice(archive: ArchiveFiles, settings: Settings) -> PipelineChoice:
     return PipelineChoice(settings.detector, settings.embedder, archive.models, looking)
 
 
-def _night_work(archive: ArchiveFiles, settings: Settings, workers: str | None) -> Work:
+def _ray_actors(address: str, choice: PipelineChoice, workers: str | None) -> RayActors:
+    """As many as asked for; else as the cluster has room for."""
+    from indexer.cluster import RayActors
+
+    count = None if workers in (None, "auto") else int(workers or 0)
+    return RayActors(address, choice, choice.kit(), count)
+
+
+def _night_work(archive: ArchiveFiles, settings: Settings, workers: str | None, ray: str | None) -> Work:
     """Always processes, be it one: nobody watches, and no clip may end the night."""
     from indexer.decisions import RunOptions
     from indexer.nightly import Work
@@ -1673,10 +1696,11 @@ def _night_work(archive: ArchiveFiles, settings: Settings, workers: str | None) 
     choice, asked = _choice(archive, settings), workers or settings.workers
     kit = choice.kit()
     fitting_workers(asked, 1)  # refuses what is no number now, not at one in the morning's third stage
-    return Work(
-        lambda clips: WorkerProcesses(choice, kit, fitting_workers(asked, clips), settings.worker_memory_mb),
-        RunOptions(False, settings.clip_time_factor, settings.clip_time_floor_s, settings.clip_tries),
-    )
+    rules = RunOptions(False, settings.clip_time_factor, settings.clip_time_floor_s, settings.clip_tries)
+    if ray is not None:
+        return Work(lambda clips: _ray_actors(ray, choice, workers), rules)
+    memory_mb = settings.worker_memory_mb
+    return Work(lambda clips: WorkerProcesses(choice, kit, fitting_workers(asked, clips), memory_mb), rules)
 
 
 def _search(

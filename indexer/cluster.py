@@ -38,17 +38,17 @@ def connect(address: str) -> Any:
 
     Raises:
         MissingExtraError: ray is not installed.
-        InputError: no cluster answers there, or this process is connected to another.
+        InputError: no cluster answers there.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     try:
         import ray
     except ImportError:
         raise MissingExtraError("ray", "cluster") from None
-    if ray.is_initialized():
-        return ray
     try:
         _try_to_reach(address)
+        if ray.is_initialized():
+            return ray
         ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
     except (OSError, ValueError, RuntimeError, AssertionError) as error:
         raise InputError(
@@ -104,7 +104,7 @@ class _Actor:
 
 
 class RayActors(Closing):
-    """An `Executor` of actors on a Ray cluster, one for each of its CPUs, or four for each GPU if it has some.
+    """An `Executor` of actors on a Ray cluster, one for each of its CPUs; four for each GPU if it has any.
 
     Args:
         address: see `connect`.

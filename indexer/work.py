@@ -136,8 +136,8 @@ class Look:
         begun = time.monotonic()
         if not self.archive.catalogue.exists():
             raise StorageError(
-                f"{self.archive.home}: no archive there on {socket.gethostname()}; its storage must be mounted"
-                " under the same path on every machine that works for it"
+                f"{self.archive.home}: no archive there on {socket.gethostname()}; mount its storage under"
+                " the same path on every machine that works for it"
             )
         content = pipeline.run(self.path, advanced)
         if Fingerprint.of(self.path) != self.fingerprint:

@@ -16,7 +16,29 @@ from indexer.shard.files import ArchiveFiles
 from reid.errors import InputError, ModelError
 from tests.canned import at, clip, litter, snapshot
 from tests.faulty import FaultyPipeline, Unloadable
-from tests.test_executors import KIT, SHORT, alone, beside, made, many, run, told
+from tests.test_executors import (  # the contract, over Ray
+    KIT,
+    SHORT,
+    alone,
+    beside,
+    made,
+    run,
+    test_a_fault_of_the_disk_ends_the_run_with_what_to_do,
+    test_it_stops_at_the_end_of_a_clip_and_goes_on,
+    test_the_archive_is_the_same_whoever_works,
+    test_told_to_stop_at_once_it_does_nothing_and_says_what_waits,
+    test_what_nobody_foresaw_fails_its_clip_and_tells_where,
+    test_what_takes_the_place_of_something_does_so_in_order,
+)
+
+__all__ = [
+    "test_a_fault_of_the_disk_ends_the_run_with_what_to_do",
+    "test_it_stops_at_the_end_of_a_clip_and_goes_on",
+    "test_the_archive_is_the_same_whoever_works",
+    "test_told_to_stop_at_once_it_does_nothing_and_says_what_waits",
+    "test_what_nobody_foresaw_fails_its_clip_and_tells_where",
+    "test_what_takes_the_place_of_something_does_so_in_order",
+]
 
 cluster_utils = pytest.importorskip(
     "ray.cluster_utils", reason="ray is not installed: uv sync --extra cluster"
@@ -38,7 +60,8 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def actors(cluster: Any) -> Iterator[RayActors]:
+def executor(cluster: Any) -> Iterator[RayActors]:
+    """What the contract is asked of."""
     with RayActors(cluster.address, FaultyPipeline, KIT) as made_of_it:
         yield made_of_it
 
@@ -53,22 +76,16 @@ def test_an_address_where_nothing_is() -> None:
         connect("127.0.0.1:1")
 
 
-def test_the_archive_is_the_same_as_made_here(
-    actors: RayActors, archive: ArchiveFiles, tmp_path: Path
-) -> None:
-    assert actors.slots == 2
-    clips = many(tmp_path)
-    report = run(actors, archive, clips)
-    assert told(report) == told(alone(archive, clips))
-    assert made(archive) == made(beside(archive))
+def test_there_is_an_actor_for_each_cpu(executor: RayActors) -> None:
+    assert executor.slots == 2
 
 
 def test_faults_fail_their_clips_and_the_run_goes_on(
-    actors: RayActors, archive: ArchiveFiles, tmp_path: Path
+    executor: RayActors, archive: ArchiveFiles, tmp_path: Path
 ) -> None:
     names = ("crash", "a", "endless", "b", "unlucky", "odd")
     clips = [clip(tmp_path, name, "S-1", at(9 + k)) for k, name in enumerate(names)]
-    report = run(actors, archive, clips, options=SHORT)
+    report = run(executor, archive, clips, options=SHORT)
     assert [(Path(each.path).stem, each.reason) for each in report.failed] == [
         ("crash", "crashed"), ("endless", "time_limit"), ("odd", "crashed")
     ]  # fmt: skip
@@ -77,9 +94,9 @@ def test_faults_fail_their_clips_and_the_run_goes_on(
 
 
 def test_models_that_cannot_be_loaded_end_the_run(
-    cluster: Any, archive: ArchiveFiles, tmp_path: Path, actors: RayActors
+    cluster: Any, archive: ArchiveFiles, tmp_path: Path, executor: RayActors
 ) -> None:
-    actors.close()  # its CPUs are needed
+    executor.close()  # its CPUs are needed
     with (
         RayActors(cluster.address, Unloadable(ModelError("weights missing")), KIT, 1) as without,
         pytest.raises(ModelError, match="weights missing"),
@@ -88,10 +105,10 @@ def test_models_that_cannot_be_loaded_end_the_run(
 
 
 def test_a_node_that_dies_loses_no_clip_and_doubles_none(
-    cluster: Any, archive: ArchiveFiles, tmp_path: Path, actors: RayActors
+    cluster: Any, archive: ArchiveFiles, tmp_path: Path, executor: RayActors
 ) -> None:
     """A second machine is there from the start, and killed while both are at work."""
-    actors.close()
+    executor.close()
     second = cluster.add_node(num_cpus=2, **NODE)
     cluster.wait_for_nodes()
     clips = [clip(tmp_path, f"slow-{k}", f"S-{k % 3}", at(9) + 60_000 * k) for k in range(24)]
