@@ -33,6 +33,8 @@ Floats = NDArray[np.float32]
 _BATCH_PIXELS = 1_000_000
 """Of one run of a network; larger ones took no less time a picture, and more memory."""
 _MOST_CANDIDATES = 1_000
+_ROOM = 1.25
+"""Of a person's height a part has at least: who is taller beside its edges is not wholly in it."""
 _STEP = 64
 """Pixels of the finest look in which parts grow: the first run at a size takes 10 ms longer."""
 _LONGEST_STRETCH = 3.0
@@ -164,7 +166,7 @@ class PyramidDetector:
         for row, picture in enumerate(pictures):
             where = regions[row] if regions and self._fine_size(picture, picture, 1.0) else None
             mine = _parts(row, picture, where, self._scale(picture))
-            tall = max((part.view.shape[0] for part in mine), default=0) >= blind[row]
+            tall = max((part.view.shape[0] for part in mine), default=0) >= blind[row] * _ROOM
             sides.append((self.spec.input_height, self.spec.input_width) if where is None or tall else None)
             parts += mine
         views = [part.view for part in parts]
@@ -199,7 +201,7 @@ class PyramidDetector:
         fine = [32 * max(1, round((side * scale - 1) / 32)) + 1 for side in view.shape[:2]]
         if view is picture and fine[0] * fine[1] <= self.spec.input_height * self.spec.input_width:
             return None
-        if view is not picture and share < 1 and view.shape[0] * scale < share * self._MIDDLE:
+        if view is not picture and share < 1 and view.shape[0] * scale < share * self._MIDDLE * _ROOM:
             return None
         return fine[0], fine[1]
 

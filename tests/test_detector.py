@@ -378,11 +378,11 @@ def test_a_part_is_looked_at_in_the_size_of_the_whole_and_its_boxes_are_the_pict
         sizes.append(batch.shape)
         return ssd_fake(0, 0.9, fine=True)(batch)
 
-    part = np.array([[512, 256, 640, 384]], np.float32)
+    part = np.array([[512, 256, 768, 512]], np.float32)
     (found,) = two_looks(ssd_fake(None), Fake(run)).detect([picture(720, 1280)], [part])
-    assert sizes == [(1, 3, 129, 129), (1, 3, 65, 65)]  # at 720p the finest look is the picture's own size
-    anchor = fine_anchors(129, 129)[0]
-    y, x, height, width = (float(value) for value in anchor * 128 / 129)
+    assert sizes == [(1, 3, 257, 257), (1, 3, 129, 129)]  # at 720p the finest look is the picture's own size
+    anchor = fine_anchors(257, 257)[0]
+    y, x, height, width = (float(value) for value in anchor * 256 / 257)
     wanted = np.array([512 + x - width / 2, 256 + y - height / 2, 512 + x + width / 2, 256 + y + height / 2])
     np.testing.assert_allclose(found.boxes[0], wanted, atol=1.5)
 
