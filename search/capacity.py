@@ -7,7 +7,7 @@ that is told. Knows no machine but by its rates.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import ceil
+from math import ceil, expm1
 from typing import Any
 
 from reid.errors import InputError
@@ -124,6 +124,7 @@ def capacity(load: Load, rates: Rates, density: Density) -> Capacity:
     sheet = _Sheet()
     _amounts(sheet, load, density)
     _disk(sheet, load, rates, density)
+    _looking(sheet, load, rates, density)
     _indexing(sheet, load, rates, density)
     _memory(sheet, load, rates)
     _searching(sheet, load, rates)
@@ -198,12 +199,41 @@ def _disk(sheet: _Sheet, load: Load, rates: Rates, density: Density) -> None:
     )  # fmt: skip
 
 
-def _indexing(sheet: _Sheet, load: Load, rates: Rates, density: Density) -> None:
-    frame = rates.decode_core_s + rates.frames_per_second * rates.detect_core_s
+def _looking(sheet: _Sheet, load: Load, rates: Rates, density: Density) -> None:
+    """What a second of footage costs while nobody is in view, and what looking at people adds."""
+    rate, every_s = rates.frames_per_second, rates.whole_look_s
     sheet.add(
-        "looking", "core-seconds a second of footage", frame, "{decode} + {frames_a_second} * {detect}",
-        decode=rates.decode_core_s, frames_a_second=rates.frames_per_second, detect=rates.detect_core_s,
+        "whole looks", "a second of footage", min(rate, 1 / every_s) if every_s else rate,
+        "min({frames_a_second}, 1 / {whole_look_seconds})" if every_s else "{frames_a_second}",
+        frames_a_second=rate, whole_look_seconds=every_s,
     )  # fmt: skip
+    whole = sheet["whole looks"]
+    sheet.add(
+        "nobody in view", "core-seconds a second of footage",
+        rates.decode_core_s + rate * rates.motion_core_s + whole * rates.whole_look_core_s,
+        "{decode} + {frames_a_second} * {motion} + {whole_looks} * {whole_look}", decode=rates.decode_core_s,
+        frames_a_second=rate, motion=rates.motion_core_s, whole_looks=whole,
+        whole_look=rates.whole_look_core_s,
+    )  # fmt: skip
+    people = load.people_per_hour * density.seconds_in_view / _HOUR
+    sheet.add(
+        "people in view", "on average", people, "{people_per_hour} * {seconds_in_view} / 3600",
+        people_per_hour=load.people_per_hour, seconds_in_view=density.seconds_in_view,
+    )  # fmt: skip
+    share = -expm1(-people)
+    sheet.add("occupied", "of the time", share, "1 - exp(-{people_in_view})", people_in_view=people)
+    somebody, person = rates.somebody_core_s, rates.person_core_s
+    least = min(share * somebody + people * person, share * rates.whole_look_core_s)
+    sheet.add(
+        "looking at people", "core-seconds a second of footage", (rate - whole) * least,
+        "({frames_a_second} - {whole_looks})"
+        " * min({occupied} * {somebody} + {people_in_view} * {person}, {occupied} * {whole_look})",
+        frames_a_second=rate, whole_looks=whole, occupied=share, somebody=somebody, people_in_view=people,
+        person=person, whole_look=rates.whole_look_core_s,
+    )  # fmt: skip
+
+
+def _indexing(sheet: _Sheet, load: Load, rates: Rates, density: Density) -> None:
     crops = density.seconds_in_view * rates.frames_per_second
     person = crops * (rates.embed_core_s + rates.rest_core_s)
     sheet.add(
@@ -211,12 +241,13 @@ def _indexing(sheet: _Sheet, load: Load, rates: Rates, density: Density) -> None
         "{seconds_in_view} * {frames_a_second} * ({embed} + {rest})", seconds_in_view=density.seconds_in_view,
         frames_a_second=rates.frames_per_second, embed=rates.embed_core_s, rest=rates.rest_core_s,
     )  # fmt: skip
-    footage, people = sheet["footage"], load.people_per_hour
-    hours = footage * (frame + people * person / _HOUR)
+    nobody, looking, people = sheet["nobody in view"], sheet["looking at people"], load.people_per_hour
+    hours = sheet["footage"] * (nobody + looking + people * person / _HOUR)
     sheet.add(
         "processor", "core-hours a day", hours,
-        "{footage} * ({looking} + {people_per_hour} * {describing} / 3600)",
-        footage=footage, looking=frame, people_per_hour=people, describing=person,
+        "{footage} * ({nobody_in_view} + {looking_at_people} + {people_per_hour} * {describing} / 3600)",
+        footage=sheet["footage"], nobody_in_view=nobody, looking_at_people=looking, people_per_hour=people,
+        describing=person,
     )  # fmt: skip
     sheet.add(
         "machines to index", "", ceil(hours / (rates.cores * load.index_hours)),
@@ -275,8 +306,12 @@ def _assumptions(load: Load, rates: Rates, density: Density) -> tuple[str, ...]:
     return (
         f"machines are like this one: {rates.processor}, {rates.cores} cores,"
         f" {rates.memory_bytes / _GB:.1f} GB",
-        f"footage costs what that of the trial did ({rates.footage}; {rates.footage_s:.0f} s with"
-        f" {rates.people} passages and {rates.crops} crops), also where nobody is to be seen",
+        f"footage costs what that of the trial did: {rates.footage}; {rates.footage_s:.0f} s with"
+        f" {rates.people} passages and {rates.crops} crops, in frames with people {rates.crowd:.1f} of them"
+        " on average. A further person costs what it did there, however many there are, but a look at a frame"
+        " never more than one at all of it",
+        "while nobody is in view nothing else moves: vehicles, animals, rain and branches are looked at as"
+        " people are, and are not counted; people come independently of each other and at all hours alike",
         f"a passage leaves {density.bytes_per_tracklet:,.0f} bytes and {density.vectors_per_tracklet:.2f}"
         f" vectors and is in view for {density.seconds_in_view:.1f} s: {density.source}",
         f"a clip is {load.clip_minutes:g} minutes long; cameras are spread evenly over {load.districts}"

@@ -1,6 +1,7 @@
-"""What indexing and searching cost on this machine: a short trial, one core, on clips that show people.
+"""What indexing and searching cost on this machine: a short trial on one core.
 
-Owns the measurement and keeps its result for each machine and models. Knows no wanted load.
+Owns what is measured of storing and searching, and keeps the result for each machine and models. Knows no
+wanted load.
 """
 
 from __future__ import annotations
@@ -15,37 +16,29 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from indexer.catalogue import TABLES, Catalogue
-from indexer.clips import ClipRequest
+from indexer.catalogue import TABLES
 from indexer.codes import Codebook, CodePool, inner_products
-from indexer.indexing import index_clips
 from indexer.keyvalue import KeyValueFile
 from indexer.ledger import ClipDone, unpack_done
-from indexer.pipeline import Pipeline, PipelineOptions
 from indexer.settings import Settings
 from indexer.shard.files import ArchiveFiles
-from indexer.snapshot import SegmentEntry
-from indexer.video import open_clip
-from reid.boxes import Boxes
-from reid.detector import Detector, load_detector
+from reid.detector import load_detector
 from reid.durable import make_folder, write_file
-from reid.embedder import Embedder, load_embedder
-from reid.errors import InputError
-from reid.images import Picture
+from reid.embedder import load_embedder
 from reid.vectors import unit_rows
 from search.provenance import code_version, processor
+from search.trial_clips import costs_of
 
 _TRIAL_ROWS = 1 << 16
 _TRIAL_CLIPS = 20_000  # rows of a ledger
 _TURNS = 10
-_START = datetime(2025, 11, 3, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -55,10 +48,14 @@ class Rates:
     Attributes:
         processor: its model. cores: that may be used. memory_bytes: of the machine.
         detector, embedder: names of the models. dimension: of a vector. frames_per_second: looked at.
+        whole_look_s: seconds between looks at the whole picture, 0 for each time.
         footage: what the trial's clips are, in words. footage_s: seconds of them.
-        people: tracklets in them. crops: detections of these.
+        people: tracklets in them. crops: detections of these. peopled: frames with somebody in them.
         decode_core_s: core-seconds for a second of such footage.
-        detect_core_s: for a frame that is looked at.
+        motion_core_s: for finding what moves in a frame.
+        whole_look_core_s: for a look at the whole of a frame.
+        somebody_core_s, person_core_s: for a look at the parts of a frame where people are: once, and for
+            each of them.
         embed_core_s: for a crop, with what it shows of clothes.
         rest_core_s: for a crop, cutting out, tracking, choosing and sealing: what is left of the whole.
         bytes_per_tracklet, vectors_per_tracklet: of sealed segments without codes.
@@ -76,12 +73,17 @@ class Rates:
     embedder: str
     dimension: int
     frames_per_second: float
+    whole_look_s: float
     footage: str
     footage_s: float
     people: int
     crops: int
+    peopled: int
     decode_core_s: float
-    detect_core_s: float
+    motion_core_s: float
+    whole_look_core_s: float
+    somebody_core_s: float
+    person_core_s: float
     embed_core_s: float
     rest_core_s: float
     bytes_per_tracklet: float
@@ -93,6 +95,11 @@ class Rates:
     ledger_disk_bytes: float
     ledger_memory_bytes: float
     measured_at: str
+
+    @property
+    def crowd(self) -> float:
+        """Mean number of people in a frame with somebody."""
+        return self.crops / self.peopled
 
 
 def rates_of(
@@ -128,7 +135,7 @@ def _key(settings: Settings, clips: Sequence[Path]) -> str:
     known = [(str(clip), clip.stat().st_size) for clip in clips if clip.exists()]
     what = (
         processor(), len(os.sched_getaffinity(0)), settings.detector, settings.embedder,
-        settings.frames_per_second, code_version(), known,
+        settings.frames_per_second, settings.whole_look_seconds, code_version(), known,
     )  # fmt: skip
     return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
@@ -152,95 +159,28 @@ def _alone(work: Callable[..., Rates], *given: Any) -> Rates:
 def measure(home: Path, settings: Settings, clips: Sequence[Path]) -> Rates:
     """Measure in this process; see `rates_of`."""
     models = ArchiveFiles(home).models
-    detector = _Clocked(load_detector(settings.detector, models))
-    embedder = _Clocked(load_embedder(settings.embedder, models))
+    detector, embedder = load_detector(settings.detector, models), load_embedder(settings.embedder, models)
     dimension = embedder.spec.dimension
     assert dimension is not None
-    footage, footage_s, decode_s = _decoding(settings.frames_per_second, clips)
     with tempfile.TemporaryDirectory(prefix="reid-trial-") as folder:
-        whole_s, done, entries = _indexed(Path(folder), settings, detector, embedder, clips)
-        tracklets, crops = sum(entry.tracklets for entry in entries), embedder.pictures
-        if not tracklets:
-            raise InputError("nobody is in the trial's clips; give clips with people: --footage CLIP")
-        ledger = _ledger(Path(folder), done)
-        scans = _scans(Path(folder), dimension)
-    rest_s = max(0.0, whole_s - decode_s - detector.core_s - embedder.core_s)
+        looking, done, entries = costs_of(Path(folder), detector, embedder, settings.frames_per_second, clips)
+        disk, memory = _ledger(Path(folder), done)
+        exact_ms, codes_ms, code_bytes = _scans(Path(folder), dimension)
+    tracklets = sum(entry.tracklets for entry in entries)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Rates(
         processor(), len(os.sched_getaffinity(0)), memory_bytes(), settings.detector, settings.embedder,
-        dimension, settings.frames_per_second, footage, footage_s, tracklets, crops, decode_s / footage_s,
-        detector.core_s / detector.pictures, embedder.core_s / crops, rest_s / crops,
-        sum(entry.bytes for entry in entries) / tracklets,
-        sum(entry.vectors for entry in entries) / tracklets, peak, *scans, *ledger,
-        datetime.now(UTC).isoformat(timespec="seconds"),
+        dimension, settings.frames_per_second, settings.whole_look_seconds, **asdict(looking),
+        bytes_per_tracklet=sum(entry.bytes for entry in entries) / tracklets,
+        vectors_per_tracklet=sum(entry.vectors for entry in entries) / tracklets, worker_bytes=peak,
+        exact_ms=exact_ms, codes_ms=codes_ms, code_bytes=code_bytes, ledger_disk_bytes=disk,
+        ledger_memory_bytes=memory, measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
-
-
-def _indexed(
-    folder: Path, settings: Settings, detector: _Clocked, embedder: _Clocked, clips: Sequence[Path]
-) -> tuple[float, ClipDone, tuple[SegmentEntry, ...]]:
-    """Index the clips into a new archive: the core-seconds of it, a row of its ledger, its segments."""
-    archive = ArchiveFiles(folder / "archive")
-    options = PipelineOptions(settings.frames_per_second, whole_look_s=0.0)
-    pipeline = Pipeline(detector, cast(Embedder, embedder), options)
-    requests = [
-        ClipRequest(clip.absolute(), "songpa", "T-1", _START + timedelta(hours=number))
-        for number, clip in enumerate(clips)
-    ]
-    begun = time.process_time()
-    report = index_clips(archive, requests, pipeline)
-    whole_s = time.process_time() - begun
-    if report.failed:
-        raise InputError(f"the trial could not index a clip: {report.failed[0].message}")
-    with Catalogue(archive) as catalogue:
-        return whole_s, report.done[0], catalogue.snapshot().segments
 
 
 def memory_bytes() -> int:
     """Of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-class _Clocked:
-    """A detector or an embedder whose core-seconds and calls are counted."""
-
-    def __init__(self, model: Detector | Embedder) -> None:
-        self._model = model
-        self.spec = model.spec
-        self.core_s = 0.0
-        self.pictures = 0
-
-    def _call(self, name: str, *given: Any) -> Any:
-        begun = time.process_time()
-        found = getattr(self._model, name)(*given)
-        self.core_s += time.process_time() - begun
-        return found
-
-    def detect(self, pictures: Sequence[Picture], regions: Sequence[Boxes | None] | None = None) -> Any:
-        self.pictures += len(pictures)
-        return self._call("detect", pictures, regions)
-
-    def embed(self, pictures: Sequence[Picture]) -> Any:
-        self.pictures += len(pictures)
-        return self._call("embed", pictures)
-
-    def attributes(self, pictures: Sequence[Picture]) -> Any:
-        return self._call("attributes", pictures)
-
-
-def _decoding(rate: float, clips: Sequence[Path]) -> tuple[str, float, float]:
-    """What the clips are, their seconds, and the core-seconds to decode them."""
-    kinds: dict[str, None] = {}
-    seconds = core_s = 0.0
-    for path in clips:
-        with open_clip(path) as clip:
-            kinds[f"{clip.width} x {clip.height}, {clip.average_rate:.0f} frames a second"] = None
-            begun = time.process_time()
-            for _ in clip.frames(rate):
-                pass
-            core_s += time.process_time() - begun
-            seconds += clip.report().last_time_s
-    return "; ".join(kinds), seconds, core_s
 
 
 def _ledger(folder: Path, clip: ClipDone) -> tuple[float, float]:
