@@ -94,9 +94,7 @@ class Analyst:
             headers["content-type"] = "application/x-www-form-urlencoded"
         begun = time.perf_counter()
         try:
-            self._connection.request("GET" if form is None else "POST", url, body or None, headers)
-            answer = self._connection.getresponse()
-            data = answer.read()
+            answer, data = self._sent("GET" if form is None else "POST", url, body or None, headers)
         except (OSError, http.client.HTTPException) as error:
             self.errors.append(f"{what}: {error!r}")
             self._connection.close()
@@ -107,6 +105,21 @@ class Analyst:
         found = re.search(rb'name="csrf" value="([0-9a-f]{64})"', data)
         self._csrf = found[1].decode() if found else self._csrf
         return answer.getheader("location") or "", data
+
+    def _sent(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """The answer; once more where the server had closed an idle connection, as browsers do."""
+        for may_be_closed in (True, False):
+            try:
+                self._connection.request(method, url, body, dict(headers))
+                answer = self._connection.getresponse()
+                return answer, answer.read()
+            except (http.client.RemoteDisconnected, ConnectionError):
+                self._connection.close()
+                if not may_be_closed:
+                    raise
+        raise AssertionError
 
     def open_case(self, mark: bytes) -> None:
         """A case with a photo that only this mark, behind its end, tells from others."""

@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 
 from indexer.shard.files import ArchiveFiles
 from indexer.times import milliseconds
-from reid.durable import make_folder, sync_folder, write_file
+from reid.durable import make_folder, sync_folder
 from reid.errors import DamagedError, StorageError, storage_errors
 from search.actors import Actor
 
@@ -285,7 +285,14 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _write_head(archive: ArchiveFiles, head: Head) -> None:
-    write_file(_head(archive), _canonical(asdict(head)))
+    """Whole or not at all. Should a power cut bring the one before back, the log's end is read again."""
+    path = _head(archive)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(_canonical(asdict(head)))
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
 
 
 def log_path(archive: ArchiveFiles) -> Path:

@@ -49,7 +49,7 @@ Loader = Callable[[], "tuple[Detector, Embedder]"]
 STANDING = "standing search of new footage"
 """Reason of the program's own searches, as the audit log has it."""
 
-_KEPT_QUERIES = 8  # photos as they were understood; each may take 30 MB
+_KEPT_BYTES = 1 << 29  # of photos as they were understood: some dozen of a phone, hundreds of small ones
 
 
 @dataclass(frozen=True)
@@ -233,9 +233,13 @@ class Desk(Closing):
                 detector, embedder = self.models
                 query = query_of(photo.data, photo.name, detector, embedder, photo.person, photo.box)
             self._queries[key] = query
-            while len(self._queries) > _KEPT_QUERIES:
+            while len(self._queries) > 1 and self._kept_bytes > _KEPT_BYTES:
                 self._queries.popitem(last=False)
         return query
+
+    @property
+    def _kept_bytes(self) -> int:
+        return sum(query.picture.nbytes for query in self._queries.values())
 
     def _found(self, request: Request, purpose: Purpose) -> SearchResult:
         result = find_sightings(self.engine, request)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -62,7 +63,11 @@ def key_path(archive: ArchiveFiles) -> Path:
     Raises:
         InputError: inside the archive, where it would protect from nobody.
     """
-    chosen = load_settings(archive).photo_key
+    try:
+        written_ns = archive.settings.stat().st_mtime_ns
+    except OSError:
+        written_ns = 0
+    chosen = _chosen(archive, written_ns, os.environ.get("REID_PHOTO_KEY"))
     folder = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config")
     path = (Path(chosen) if chosen else folder / "reid" / "photos.key").expanduser().absolute()
     if path.resolve().is_relative_to(archive.home.resolve()):
@@ -71,6 +76,12 @@ def key_path(archive: ArchiveFiles) -> Path:
             f" set another place in {archive.settings}"
         )
     return path
+
+
+@lru_cache(16)
+def _chosen(archive: ArchiveFiles, written_ns: int, variable: str | None) -> str:
+    """The setting; reading all settings for every photo of every search would take longer than the search."""
+    return load_settings(archive).photo_key
 
 
 def photo_key(archive: ArchiveFiles, known: str | None) -> PhotoKey:

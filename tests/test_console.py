@@ -33,7 +33,7 @@ from reid.images import encode_jpeg
 from search.accounts import Accounts
 from search.audit import read_log
 from search.audit_proof import verify
-from search.console import door, patience
+from search.console import door, patience, watching
 from search.console.app import all_routes, demand_of, make_app
 from search.console.camera_map import camera_map
 from search.console.shown import now_ms
@@ -652,3 +652,10 @@ def test_a_point_of_the_map_is_where_it_is_drawn() -> None:
         assert 0 < dot.x < drawn.width
         assert 0 < dot.y < drawn.height
     assert camera_map([Camera("x", "", "nowon")]) is None
+
+
+def test_a_long_log_is_proved_when_it_is_asked(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_SOON_BYTES", 1)
+    auditor = Browser(station, "auditor")
+    assert "The log is whole" not in auditor.see("/oversight")
+    assert "The log is whole" in auditor.see("/oversight?prove=1")

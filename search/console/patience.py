@@ -1,6 +1,6 @@
 """Connections that do not come to the point: whoever sends no whole head of a request in time is let go.
 
-uvicorn waits for ever for the first line; two hundred such connections would keep everybody else out.
+uvicorn waits for ever for the first line; a thousand such connections would keep everybody else out.
 """
 
 from __future__ import annotations

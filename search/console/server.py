@@ -21,7 +21,7 @@ from search.console.station import Listening, Station, load_models
 from search.desk import Desk
 
 _EVERY_S = 3600.0  # what is due is deleted
-_AT_ONCE = 200  # requests
+_AT_ONCE = 1000  # connections; a browser holds up to six
 
 log = logging.getLogger("reid.console")
 
