@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from indexer.catalogue import Catalogue, writer_lock
 from indexer.codebooks import coding, load_codebook
 from indexer.codes import Codebook
+from indexer.orphans import die_with_parent
 from indexer.rewriting import remove_leftovers, rewrite, swap
 from indexer.shard.files import ArchiveFiles
 from indexer.snapshot import Sealed, SegmentEntry, Snapshot
@@ -97,6 +98,7 @@ _work: _Work | None = None
 
 def _begin(work: _Work) -> None:
     global _work
+    die_with_parent()
     _work = work
 
 

@@ -6,7 +6,6 @@ outlives the process that started it. Knows nothing of what the work is.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import resource
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.executors import CRASHED, KILLED, TIME_LIMIT, Failure, InProcess, Outcome, attempt, told
+from indexer.orphans import die_with_parent
 from indexer.pipeline import Kit, Pipeline, PipelineChoice
 from indexer.work import Job
 from reid.closing import Closing
@@ -32,7 +32,6 @@ WORKER_MB = 1536
 MOST_WORKERS = 999
 """On one machine."""
 
-_PR_SET_PDEATHSIG = 1
 _START_S = 300.0  # to import and load the models, on a busy machine
 _MOST_FAILED_STARTS = 3
 _TELL_S = 0.2
@@ -255,7 +254,7 @@ def _cause(code: int, task: _Task) -> Failure:
 
 def _serve(line: Connection, make: Callable[[], Pipeline], memory_mb: int | None) -> None:
     """A worker's life: load, then do what comes down the line until its other end closes."""
-    _die_with_parent()
+    die_with_parent()  # the server of the forks, which ends with who started it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; who ordered the work decides
     with suppress(OSError):  # if memory runs out, a worker goes before who orders the work
         Path("/proc/self/oom_score_adj").write_text("500")
@@ -286,13 +285,3 @@ def _teller(line: Connection) -> Callable[[float], None]:
                 line.send(seconds)
 
     return advanced
-
-
-def _die_with_parent() -> None:
-    """Have the system end this process when its parent does, however it ends: the server of the forks, which
-    ends with the process that started it.
-    """
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before the line above
-        os._exit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from tests.canned import KnownPipeline, at, clip, holding, index, litter, snapsh
 from tests.crowd import embedder, fill, people
 
 BOTH = ("songpa", "nowon")
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -299,3 +301,35 @@ def test_another_process_searches_while_days_are_merged(
     assert told["kinds"] == ["codes", "exact"]
     assert told["views"] >= 3
     assert written == 16
+
+
+def test_workers_end_with_a_compaction_that_is_killed() -> None:
+    code = (
+        "import multiprocessing, os, time; from concurrent.futures import ProcessPoolExecutor\n"
+        "from indexer.compaction import _begin\n"
+        "pool = ProcessPoolExecutor(2, multiprocessing.get_context('spawn'), _begin, (None,))\n"
+        "jobs = [pool.submit(time.sleep, 0.2) for _ in range(4)]\n"
+        "print(*pool._processes, flush=True); [job.result() for job in jobs]\n"
+        "print('ready', flush=True); time.sleep(60)\n"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert killed.stdout is not None
+    workers = [int(number) for number in killed.stdout.readline().split()]
+    assert len(workers) == 2
+    assert killed.stdout.readline() == "ready\n"
+    killed.kill()
+    killed.wait()
+    until = time.monotonic() + 20
+    while (left := [each for each in workers if is_running(each)]) and time.monotonic() < until:
+        time.sleep(0.05)
+    for each in left:
+        os.kill(each, signal.SIGKILL)
+    assert left == []
+
+
+def is_running(pid: int) -> bool:
+    """Not even as a process that has ended and that nobody has asked about yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
