@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
+from starlette.datastructures import FormData
 
 from indexer.clothes import as_set
 from indexer.times import from_milliseconds, milliseconds, parse_local, to_local_iso
@@ -40,63 +41,83 @@ def search_page(request: Request, case_id: str) -> Response:
     """Asks where, when and what else is known."""
     station, visitor = station_of(request), visitor_of(request)
     case = permitted(station.archive, station.settings, visitor.purpose(case_id), "search", pictures=True)
-    return _form(request, station, visitor, case, "")
+    return _form(request, station, visitor, case, "", Sent())
+
+
+class Sent:
+    """A form as it was sent: texts and lists of texts, whatever is in it."""
+
+    def __init__(self, form: FormData | None = None) -> None:
+        self._form = form
+        self.is_empty = form is None
+
+    def text(self, name: str, otherwise: str = "") -> str:
+        """The field's text; `otherwise` where no form was sent."""
+        value = self._form.get(name) if self._form is not None else otherwise
+        return value.strip()[:1000] if isinstance(value, str) else ""
+
+    def texts(self, name: str) -> list[str]:
+        """All texts of the field."""
+        values = self._form.getlist(name) if self._form is not None else []
+        return [value for value in values if isinstance(value, str)]
+
+
+async def sent(request: Request) -> Sent:
+    """What a form sent."""
+    return Sent(await request.form())
 
 
 @router.post("/cases/{case_id}/search", dependencies=searcher)
-def search(
-    request: Request,
-    case_id: str,
-    districts: Annotated[list[str] | None, Form()] = None,
-    since: Annotated[str, Form()] = "",
-    until: Annotated[str, Form()] = "",
-    photos: Annotated[list[str] | None, Form()] = None,
-    last_seen: Annotated[str, Form()] = "",
-    at: Annotated[str, Form()] = "",
-    upper: Annotated[list[str] | None, Form()] = None,
-    lower: Annotated[list[str] | None, Form()] = None,
-    having: Annotated[str, Form()] = "",
-    without: Annotated[str, Form()] = "",
-    only_colours: Annotated[str, Form()] = "",
-    clothes_changed: Annotated[str, Form()] = "",
-    top: Annotated[int, Form()] = 20,
-    route: Annotated[str, Form()] = "",
-    reason: Annotated[str, Form()] = "",
-) -> Response:
+def search(request: Request, case_id: str, form: Annotated[Sent, Depends(sent)]) -> Response:
     """Search, and show what was found."""
     station, visitor = station_of(request), visitor_of(request)
-    purpose = visitor.purpose(case_id, reason)
+    purpose = visitor.purpose(case_id, form.text("reason"))
     case = permitted(station.archive, station.settings, purpose, "search", pictures=True)
     try:
-        said = read_description(upper or (), lower or (), (), _words(having), _words(without))
-        snapshot = station.snapshot()
-        reach = station.reach(visitor.account)
-        foreign = sorted(set(districts or ()) - set(reach))
-        if foreign:
-            raise NotAllowedError(f"account {visitor.account.name} may not search {', '.join(foreign)}")
-        colours = [as_set(said.colours(f"{part}_colours")) if said else 0 for part in ("upper", "lower")]
-        filters = Filters(
-            tuple(slug for slug in reach if slug in (districts or ())), (), _moment(since),
-            _moment(until, until=True), None, *(colours if only_colours else ()),
-        )  # fmt: skip
-        check_scope(filters, snapshot, milliseconds(datetime.now(UTC)))
-        seen = read_last_seen(
-            last_seen.strip() or None, at.strip().replace("T", " ") or None, snapshot.cameras,
-            station.districts, (said.age if said else None) or case.mandate.age,
-        )  # fmt: skip
-        question = Question(
-            filters, _given(case, photos), max(1, min(top, 200)), last_seen=seen, route=bool(route),
-            description=said, clothes_changed=bool(clothes_changed and photos), case_photos=False,
-        )  # fmt: skip
+        question = _question(station, visitor, case, form)
         answer = station.desk.search(question, purpose)
     except ApprovalNeededError:
         return see(f"/cases/{quote(case.id)}")  # which shows what is asked of whom
     except NotAllowedError:
         raise
     except InputError as error:
-        return _form(request, station, visitor, case, str(error))
-    kept = station.results.keep(visitor.account.name, case.id, reason, question, answer.result)
+        return _form(request, station, visitor, case, str(error), form)
+    kept = station.results.keep(visitor.account.name, case.id, purpose.reason, question, answer.result)
     return see(f"/results/{kept.id}")
+
+
+def _question(station: Station, visitor: Visitor, case: Case, form: Sent) -> Question:
+    """What a form asks; raises InputError."""
+    upper, lower = form.texts("upper"), form.texts("lower")
+    said = read_description(upper, lower, (), _words(form.text("having")), _words(form.text("without")))
+    snapshot, reach = station.snapshot(), station.reach(visitor.account)
+    districts, photos = form.texts("districts"), form.texts("photos")
+    foreign = sorted(set(districts) - set(reach))
+    if foreign:
+        raise NotAllowedError(f"account {visitor.account.name} may not search {', '.join(foreign)}")
+    colours = [as_set(said.colours(f"{part}_colours")) if said else 0 for part in ("upper", "lower")]
+    filters = Filters(
+        tuple(slug for slug in reach if slug in districts), (), _moment(form.text("since")),
+        _moment(form.text("until"), until=True), None, *(colours if form.text("only_colours") else ()),
+    )  # fmt: skip
+    check_scope(filters, snapshot, milliseconds(datetime.now(UTC)))
+    seen = read_last_seen(
+        form.text("last_seen") or None, form.text("at").replace("T", " ") or None, snapshot.cameras,
+        station.districts, (said.age if said else None) or case.mandate.age,
+    )  # fmt: skip
+    return Question(
+        filters, _given(case, photos), _top(form.text("top")), last_seen=seen,
+        route=bool(form.text("route")), description=said,
+        clothes_changed=bool(form.text("clothes_changed") and photos), case_photos=False,
+    )  # fmt: skip
+
+
+def _top(text: str) -> int:
+    if not text:
+        return TOPS[0]
+    if not re.fullmatch(r"\d{1,4}", text, re.ASCII):
+        raise InputError(f"expected how many to show, got {text!r}")
+    return max(1, min(int(text), 200))
 
 
 def photo_of(station: Station, visitor: Visitor, case_id: str, sha256: str) -> tuple[Case, CasePhoto]:
@@ -108,7 +129,9 @@ def photo_of(station: Station, visitor: Visitor, case_id: str, sha256: str) -> t
     raise UnknownNameError("photo", sha256, [])
 
 
-def _form(request: Request, station: Station, visitor: Visitor, case: Case, message: str) -> Response:
+def _form(
+    request: Request, station: Station, visitor: Visitor, case: Case, message: str, form: Sent
+) -> Response:
     snapshot = station.snapshot()
     reach = station.reach(visitor.account)
     wanted = case.mandate.districts
@@ -119,7 +142,7 @@ def _form(request: Request, station: Station, visitor: Visitor, case: Case, mess
     queries = [(photo, _understood(station, photo)) for photo in case.photos]
     day = timedelta(days=1)
     return page(
-        request, "search.html.j2", 400 if message else 200, case=case, message=message,
+        request, "search.html.j2", 400 if message else 200, case=case, message=message, form=form,
         tiles=tiles(station.districts, snapshot, shown), begin_ms=begin, end_ms=end, map=camera_map(cameras),
         queries=queries, colours=COLOURS, tops=TOPS, needs_reason=station.settings.require_case,
         since=_typed(max(begin, milliseconds(from_milliseconds(end) - day))) if end else "",
@@ -135,12 +158,12 @@ def _understood(station: Station, photo: CasePhoto) -> Query | None:
         return None
 
 
-def _given(case: Case, chosen: list[str] | None) -> tuple[GivenPhoto, ...]:
+def _given(case: Case, chosen: list[str]) -> tuple[GivenPhoto, ...]:
     """The chosen photos of a case."""
     return tuple(
         GivenPhoto(photo.name, photo.data, box=photo.person_box)
         for photo in case.photos
-        if photo.sha256 in (chosen or ())
+        if photo.sha256 in chosen
     )
 
 
