@@ -13,7 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
@@ -240,7 +240,7 @@ def nightly(
     if dry_run:
         done: DryRun | NightRecord = plan_night(archive, settings, table)
     else:
-        with bar_or_nothing() as progress:
+        with _ray_on_stderr(ray), bar_or_nothing() as progress:
             work = _night_work(archive, settings, workers, ray)
             models = functools.partial(_models, archive, settings)
             done = run_nightly(archive, settings, table, work, models, options, progress)
@@ -331,6 +331,7 @@ def search(
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Also list what was searched of each camera, and why not more.")
     ] = False,
+    ray: RayAddress = None,
     html: Annotated[Path | None, typer.Option(help="Also write the report as one HTML file.")] = None,
     home: Home = None,
     as_json: Json = False,
@@ -350,7 +351,7 @@ def search(
         top=top, person=person, box=box, near=_parse_near(near, within) if near is not None else None,
         exact=exact, last_seen=last_seen, at=at, route=route, case=case, confirm=confirm, reject=reject,
         said=read_description(upper or (), lower or (), age or (), having or (), without or ()),
-        only_colours=only_colours, clothes_changed=clothes_changed, reason=reason,
+        only_colours=only_colours, clothes_changed=clothes_changed, ray=ray, reason=reason,
     )  # fmt: skip
     if html:
         _write_report(html, result, districts)
@@ -1668,7 +1669,7 @@ def _index(
         made: InProcess | WorkerProcesses | RayActors = _ray_actors(ray, choice, workers)
     else:
         made = local_executor(choice, count, settings.worker_memory_mb)
-    with made as executor, shown_progress() as progress:
+    with _ray_on_stderr(ray), made as executor, shown_progress() as progress:
         return index_with(executor, archive, requests, progress, options=options)
 
 
@@ -1677,6 +1678,21 @@ def _choice(archive: ArchiveFiles, settings: Settings) -> PipelineChoice:
 
     looking = PipelineOptions(settings.frames_per_second, settings.whole_look_seconds)
     return PipelineChoice(settings.detector, settings.embedder, archive.models, looking)
+
+
+@contextmanager
+def _ray_on_stderr(address: str | None) -> Iterator[None]:
+    """Ray tells of dead machines on stdout, where nothing but the result belongs."""
+    if address is None:
+        yield
+        return
+    from indexer.machines import disconnect
+
+    with redirect_stdout(sys.stderr):
+        try:
+            yield
+        finally:
+            disconnect()
 
 
 def _ray_actors(address: str, choice: PipelineChoice, workers: str | None) -> RayActors:
@@ -1728,6 +1744,7 @@ def _search(
     only_colours: bool = False,
     clothes_changed: bool = False,
     reason: str | None = None,
+    ray: str | None = None,
 ) -> SearchResult:
     from indexer.cameras import check_camera_id
     from indexer.clothes import as_set
@@ -1772,17 +1789,17 @@ def _search(
         filters, given, top or settings.top, exact, seen, route, tuple(confirm or ()), tuple(reject or ()),
         said, clothes_changed,
     )  # fmt: skip
-    with _desk(archive, settings) as desk:
+    with _ray_on_stderr(ray), _desk(archive, settings, ray) as desk:
         answer = desk.search(question, purpose)
     if answer.opened:
         _say(f"case {case} opened")
     return answer.result
 
 
-def _desk(archive: ArchiveFiles, settings: Settings) -> Desk:
+def _desk(archive: ArchiveFiles, settings: Settings, ray: str | None = None) -> Desk:
     from search.desk import Desk
 
-    return Desk(archive, settings, functools.partial(_models, archive, settings))
+    return Desk(archive, settings, functools.partial(_models, archive, settings), ray)
 
 
 def _models(archive: ArchiveFiles, settings: Settings) -> tuple[Detector, Embedder]:

@@ -7,7 +7,6 @@ sees under the same path; only jobs and manifests travel. Knows nothing of what 
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections import deque
@@ -16,53 +15,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from indexer.executors import CRASHED, TIME_LIMIT, Failure, Outcome, attempt, told
+from indexer.machines import connect
 from indexer.pipeline import Kit, Pipeline
 from indexer.work import Job
 from reid.closing import Closing
-from reid.errors import ArchiveError, InputError, MissingExtraError, ReidError
-
-NAMESPACE = "reid"
+from reid.errors import ArchiveError, InputError, ReidError
 
 _START_S = 600.0  # for an actor to be placed and to load the models
 _LISTEN_S = 1.0
-_REACH_S = 10.0
 _MOST_TRIES = 2
 _PER_GPU = 4  # actors that share one: decoding is on the CPU
-
-
-def connect(address: str) -> Any:
-    """The module `ray`, connected to a cluster that is there; once for a process.
-
-    Args:
-        address: HOST:PORT of its head, or "auto" on a machine that is part of it.
-
-    Raises:
-        MissingExtraError: ray is not installed.
-        InputError: no cluster answers there.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtraError("ray", "cluster") from None
-    try:
-        _try_to_reach(address)
-        if ray.is_initialized():
-            return ray
-        ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
-    except (OSError, ValueError, RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"no Ray cluster at {address} ({str(error).splitlines()[0]}); start one with: ray start --head"
-            " --disable-usage-stats, see docs/cluster.md"
-        ) from None
-    return ray
-
-
-def _try_to_reach(address: str) -> None:
-    """Ray itself tries for hours."""
-    host, _, port = address.rpartition(":")
-    if address != "auto":
-        socket.create_connection((host, int(port)), timeout=_REACH_S).close()
 
 
 @dataclass(frozen=True)

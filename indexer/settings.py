@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     metrics_file: str = Field(
         "", description="A .prom file for node_exporter that reid status and reid nightly write; empty: none"
     )
+    shard_replicas: int = Field(
+        2, ge=1, description="With --ray: so many machines share the searches of each district and day"
+    )
     top: int = Field(20, ge=1, le=1000, description="How many sightings a search shows")
     nightly: NightlySettings = Field(NightlySettings(), description="What `reid nightly` does")
     notify: NotifySettings = Field(

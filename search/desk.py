@@ -37,6 +37,7 @@ from search.last_seen import LastSeen
 from search.policy import DAY, NotAllowedError, Purpose, Situation, examine, local_midnight, pending
 from search.query import Box, Query, query_of
 from search.request import Request
+from search.shard_actors import ClusterEngine
 from search.sightings import SearchResult, find_sightings
 
 if TYPE_CHECKING:  # a search by description alone needs no torch
@@ -112,9 +113,13 @@ class Desk(Closing):
 
     Args:
         archive: must exist. settings: of it. load: see `Loader`.
+        ray: address of a cluster whose machines search; None: this one does.
     """
 
-    def __init__(self, archive: ArchiveFiles, settings: Settings, load: Loader) -> None:
+    def __init__(
+        self, archive: ArchiveFiles, settings: Settings, load: Loader, ray: str | None = None
+    ) -> None:
+        self._ray = ray
         self.archive, self.settings = archive, settings
         self._load = load
         self._models: tuple[Detector, Embedder] | None = None
@@ -144,7 +149,12 @@ class Desk(Closing):
                     else find_model(self.settings.embedder, "embed", self.archive.models)
                 )
                 memory = self.settings.code_memory_mb << 20
-                self._engine = Engine(self.archive, spec, memory, self.catalogue)
+                if self._ray is None:
+                    self._engine = Engine(self.archive, spec, memory, self.catalogue)
+                else:
+                    self._engine = ClusterEngine(
+                        self.archive, spec, memory, self.catalogue, self._ray, self.settings.shard_replicas
+                    )
             return self._engine
 
     @property

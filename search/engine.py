@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property, partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,19 @@ _FULL = 0.95  # share of the memory for codes that is filled beforehand
 _TRIES = 4  # views of an archive that changes under a search
 
 
+class Versions(Protocol):
+    """What tells of an archive as it is: its catalogue, or whoever reads that elsewhere."""
+
+    @property
+    def version(self) -> int:
+        """Grows with every change; cheap to ask."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Everything at one moment."""
+        ...
+
+
 class Engine(Closing):
     """An archive, open for searching.
 
@@ -55,13 +69,13 @@ class Engine(Closing):
 
     def __init__(
         self, archive: ArchiveFiles, embedder: ModelSpec, code_bytes: int = 4 << 30,
-        catalogue: Catalogue | None = None,
+        catalogue: Versions | None = None,
     ) -> None:  # fmt: skip
         self.archive = archive
         self.embedder = embedder
         self.code_bytes = code_bytes
         self._own = None if catalogue else Catalogue(archive)
-        self._catalogue = catalogue or self._own
+        self._catalogue: Versions | None = catalogue or self._own
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         self._turn = threading.Lock()  # of searches whose codes do not fit into memory together
@@ -152,7 +166,7 @@ class Engine(Closing):
 
     def search(
         self, vectors: F32, filters: Filters, top: int, exact: bool = False,
-        seen: Sequence[tuple[Key, F32]] = (),
+        seen: Sequence[tuple[Key, F32]] = (), only: Collection[str] | None = None,
     ) -> Found:  # fmt: skip
         """The `top` best tracklets in scope.
 
@@ -165,6 +179,7 @@ class Engine(Closing):
             seen: further pictures of the person: the camera, and (D,) float32 unit vectors. Their camera's
                 mean is taken out of them; nobody knows which camera took a photo, out of which it is that
                 of all.
+            only: names of the segments to look into; None: all.
 
         Raises:
             StorageError: the machine is out of memory or file handles.
@@ -176,7 +191,8 @@ class Engine(Closing):
                 if seen:
                     rows = np.stack([row for _, row in seen])
                     query = np.concatenate([query, centred(rows, view.means.of([key for key, _ in seen]))])
-                matching = Matching(view, query, filters, top, partial(self._scan_codes, view, threads))
+                looked = view if only is None else view.part(only)
+                matching = Matching(looked, query, filters, top, partial(self._scan_codes, view, threads))
                 found = matching.run(None if exact else self.costs(view))
                 if not found.damaged or self.view() is view:
                     break  # what is missing is not missing because it was replaced meanwhile

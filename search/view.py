@@ -144,9 +144,16 @@ class View:
         name = pool.codebook.name if pool else None
         self.coded = np.array([name is not None and entry.codebook == name for entry in entries], bool)
         if pool:  # one that alone is larger than the memory for codes is compared exactly
-            self.coded &= [pool.bytes_for(entry.vectors) <= pool.budget_bytes for entry in entries]
+            fits = [pool.bytes_for(entry.vectors) <= pool.budget_bytes for entry in entries]
+            self.coded &= np.array(fits, bool)
         self._districts = np.array([entry.district for entry in entries], str)
         self._footage: dict[frozenset[str], Footage] = {}
+
+    def part(self, only: Collection[str]) -> View:
+        """The same moment, with these segments alone, as far as they are there."""
+        names = frozenset(only)
+        chosen = [loaded for loaded in self.segments if loaded.entry.segment in names]
+        return View(self.snapshot, chosen, self.means, self.pool)
 
     @property
     def codebook(self) -> Codebook | None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from indexer.cluster import RayActors, connect
+from indexer.cluster import RayActors
 from indexer.index_report import Progress
+from indexer.machines import connect
 from indexer.shard.files import ArchiveFiles
 from reid.errors import InputError, ModelError
 from tests.canned import at, clip, litter, snapshot

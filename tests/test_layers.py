@@ -37,7 +37,7 @@ HOMES = {
     "authlib": ["search/console/oidc.py"],
     "joserfc": ["search/console/oidc.py"],
     "httpx2": ["search/console/oidc.py"],
-    "ray": ["indexer/cluster.py"],
+    "ray": ["indexer/machines.py"],
     "typer": ["cli.py"],
     "tensorflow": [],
 }
