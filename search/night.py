@@ -81,6 +81,8 @@ def run_nightly(
     began = time.now()
     with night_lock(archive, began) as (holder, earlier), journal(archive, began, asked.shown):
         _refuse_writers(archive)
+        for left in archive.unfinished_nights():  # nobody else writes there while this one holds the lock
+            left.unlink(missing_ok=True)
         record = NightRecord.begin(began)
         record.holder, record.interrupted = holder, earlier
         record.save(archive)

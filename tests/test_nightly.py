@@ -364,6 +364,15 @@ def test_a_killed_night_is_gone_on_with(place: Place, tmp_path: Path) -> None:
     assert litter(place.archive) == []
 
 
+def test_what_a_killed_night_left_of_its_summary_goes(place: Place) -> None:
+    place.put("20250219T100000")
+    place.night()
+    left = place.archive.night("2025-02-20T010000").with_name(".2025-02-20T010000.json.99.tmp")
+    left.write_text('{"night": ')
+    place.night()
+    assert litter(place.archive) == []
+
+
 def test_what_lies_in_damaged_segments_is_indexed_again(place: Place) -> None:
     place.put("20250219T100000")
     place.put("20250219T110000")

@@ -94,6 +94,10 @@ class ArchiveFiles:
         """What became of the night of this name."""
         return self.home / "nights" / f"{name}.json"
 
+    def unfinished_nights(self) -> Iterator[Path]:
+        """What a night that was killed while it wrote its summary left of that."""
+        yield from (self.home / "nights").glob(".*.tmp")
+
     def log(self, day: str) -> Path:
         """Events of the nights that began on this day, one JSON object a line."""
         return self.home / "logs" / f"{day}.jsonl"
