@@ -42,7 +42,7 @@ from indexer.shard.files import ArchiveFiles
 from indexer.verification import verify
 from indexer.workers import WorkerProcesses
 from reid.attributes import COLUMNS
-from reid.boxes import Detections
+from reid.boxes import Boxes, Detections
 from reid.images import Picture
 from reid.models import find_model
 from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER
@@ -297,7 +297,9 @@ class _Detector:
 
     spec = find_model(DEFAULT_DETECTOR, "detect")
 
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+    def detect(
+        self, pictures: Sequence[Picture], regions: Sequence[Boxes | None] | None = None
+    ) -> list[Detections]:
         return [self._one(picture) for picture in pictures]
 
     def _one(self, picture: Picture) -> Detections:

@@ -66,7 +66,9 @@ class Settings(BaseSettings):
         "auto", description="How many clips are indexed at a time, one core each; auto: by cores and memory"
     )
     worker_memory_mb: int = Field(
-        8192, ge=0, description="Memory that one of several workers may take; 0: no limit"
+        8192,
+        ge=0,
+        description="Memory that one of several workers may take; 0: no limit, as with an NVIDIA GPU",
     )
     clip_time_factor: float = Field(
         10.0, gt=0, description="A worker gives a clip up after so many times its length ..."

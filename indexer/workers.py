@@ -32,6 +32,7 @@ WORKER_MB = 1536
 MOST_WORKERS = 999
 """On one machine."""
 
+_GPU = Path("/dev/nvidiactl")
 _START_S = 300.0  # to import and load the models, on a busy machine
 _MOST_FAILED_STARTS = 3
 _TELL_S = 0.2
@@ -258,7 +259,7 @@ def _serve(line: Connection, make: Callable[[], Pipeline], memory_mb: int | None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; who ordered the work decides
     with suppress(OSError):  # if memory runs out, a worker goes before who orders the work
         Path("/proc/self/oom_score_adj").write_text("500")
-    if memory_mb:
+    if memory_mb and not _GPU.exists():  # its driver reserves far more than it uses
         resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
     with suppress(EOFError, BrokenPipeError):  # nobody is there any more
         try:
