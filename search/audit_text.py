@@ -65,7 +65,9 @@ def told(entry: Entry) -> str:
         parts.append(", ".join(districts[:3]) + many)
     if deed.scope.get("since") or deed.scope.get("until"):
         parts.append(f"{_short(deed.scope.get('since'))} to {_short(deed.scope.get('until'))}")
-    parts += [str(deed.scope[name]) for name in ("shown", "what", "role", "why") if deed.scope.get(name)]
+    parts += [
+        str(deed.scope[name]) for name in ("basis", "shown", "what", "role", "why") if deed.scope.get(name)
+    ]
     parts += [f"{count} {name}" for name, count in deed.counts.items()]
     return "; ".join(parts)
 
