@@ -22,7 +22,7 @@ from indexer.snapshot import Snapshot
 from indexer.survey import CLOCK_TOLERANCE, shown_start
 from indexer.times import from_milliseconds, milliseconds, to_local_iso
 from indexer.video import clip_start
-from indexer.work import Examined, Look
+from indexer.work import Examined, Look, Looked
 from reid.errors import DamagedError, FootageError, FormatError
 
 _SLOWEST_BYTES_PER_S = 1_000_000  # of a disk or a network on which hashing is not yet given up
@@ -71,6 +71,20 @@ class Plan:
     source: StartSource
     replaces: bool
     warnings: tuple[str, ...]
+
+    def oddities(self, looked: Looked) -> list[str]:
+        """What is odd about what came of it, for people."""
+        path, found = self.look.path, []
+        if looked.erased:
+            found.append(
+                f"{path}: {looked.erased} tracklets lie in a time that was erased (reid erase); left out"
+            )
+        if self.source == "container":
+            found.append(
+                f"{path}: start {to_local_iso(self.look.start)} taken from the file's metadata, which may be"
+                " the time of its export; give --start if it is wrong"
+            )
+        return [*found, *(f"{path}: {warning}" for warning in looked.warnings)]
 
 
 class Decisions:

@@ -28,7 +28,7 @@ from indexer.rewriting import remove_leftovers
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.writer import place_segment
 from indexer.survey import Outliner, Surveyed, is_gone, is_new, survey
-from indexer.times import milliseconds, to_local_iso
+from indexer.times import milliseconds
 from indexer.work import Examine, Examined, Job, Look, Looked
 from reid.errors import FootageError, ReidError
 
@@ -294,7 +294,7 @@ class _Run:
             self.decisions.refresh()
         self.done[clip.number] = row
         self.progress.clip_done(row)
-        self.warnings[clip.number] += _oddities(path, look, clip.plan, looked)
+        self.warnings[clip.number] += clip.plan.oddities(looked)
         self._end(clip)
 
     def _skip(self, clip: _Clip) -> bool:
@@ -351,18 +351,3 @@ class _Run:
     def _end(self, clip: _Clip) -> None:
         self.ended += 1
         self.progress.clip_ended(clip.request.path, self.ended, len(self.requests))
-
-
-def _oddities(path: Path, look: Look, plan: Plan, looked: Looked) -> list[str]:
-    """What is odd about a clip that was indexed, for people."""
-    found = []
-    if looked.erased:
-        found.append(
-            f"{path}: {looked.erased} tracklets lie in a time that was erased (reid erase); left out"
-        )
-    if plan.source == "container":
-        found.append(
-            f"{path}: start {to_local_iso(look.start)} taken from the file's metadata, which may be the"
-            " time of its export; give --start if it is wrong"
-        )
-    return [*found, *(f"{path}: {warning}" for warning in looked.warnings)]
