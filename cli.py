@@ -1555,6 +1555,7 @@ def serve(
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="A proxy on this machine speaks TLS; believe its headers.")
     ] = False,
+    ray: RayAddress = None,
     home: Home = None,
 ) -> None:
     """Serve the console (extra `console`); the first account: reid users add NAME --role admin."""
@@ -1563,7 +1564,8 @@ def serve(
     archive = _archive(home)
     settings, table = _settings(archive)
     _snapshot(archive)
-    run(archive, settings, table, Listening(host, port, tls_cert, tls_key, behind_proxy))
+    with _ray_on_stderr(ray):
+        run(archive, settings, table, Listening(host, port, tls_cert, tls_key, behind_proxy), ray)
 
 
 def _read_password() -> str:

@@ -8,6 +8,7 @@ catalogue, and read segments from storage that all machines share. Knows no phot
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,8 @@ from search.matching import Content, Found, Hit
 from search.planner import Plan
 from search.view import F32
 
-_ANSWER_S = 60.0  # an actor that says nothing for so long is taken for dead
+_ANSWER_S = 30.0  # an actor that says nothing for so long is taken for dead
+_GATHER_S = 60.0  # before machines are asked for again, once one was lost
 _TRIES = 4  # views of an archive that changes under a search
 
 OTHER = "told of another version"
@@ -132,15 +134,25 @@ class ClusterEngine(Engine):
         self._replicas = replicas
         self._put: tuple[int, Any] = (-1, None)
         key = hashlib.sha256(f"{archive.home} {embedder.sha256} {code_bytes}".encode()).hexdigest()[:12]
+        self._names, self._arguments = f"shards-{key}", (archive, embedder, code_bytes)
+        self.actors = self._gather()
+
+    def _gather(self) -> list[ShardActor]:
+        """An actor on each machine that is there; those that were started before are found by their names."""
+        self._gathered = time.monotonic()
         machines = [each for each in self._ray.nodes() if each["Alive"] and each["Resources"].get("CPU")]
         actor = self._ray.remote(num_cpus=0.01)(Holder)
-        self.actors = [
-            ShardActor(k, actor.options(
-                name=f"shards-{key}-{machine['NodeID'][:12]}", get_if_exists=True, lifetime="detached",
-                resources={f"node:{machine['NodeManagerAddress']}": 0.001}, scheduling_strategy="SPREAD",
-            ).remote(archive, embedder, code_bytes))
-            for k, machine in enumerate(machines)
+        return [
+            ShardActor(number, actor.options(
+                name=f"{self._names}-{machine['NodeID'][:12]}", get_if_exists=True, lifetime="detached",
+                scheduling_strategy=self._on(machine["NodeID"]),
+            ).remote(*self._arguments))
+            for number, machine in enumerate(machines)
         ]  # fmt: skip
+
+    def _on(self, machine: str) -> Any:
+        strategies = self._ray.util.scheduling_strategies
+        return strategies.NodeAffinitySchedulingStrategy(machine, soft=False)
 
     def search(
         self, vectors: F32, filters: Filters, top: int, exact: bool = False,
@@ -149,6 +161,9 @@ class ClusterEngine(Engine):
         """See `Engine.search`."""
         if only is not None:
             return self._here((vectors, filters, top, exact, seen), only)
+        lost = not all(actor.alive for actor in self.actors)
+        if lost and time.monotonic() - self._gathered > _GATHER_S:
+            self.actors = self._gather()
         for _ in range(_TRIES):
             view = self.view()
             scope = filters.within(view.snapshot)

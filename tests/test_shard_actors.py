@@ -18,6 +18,7 @@ from indexer.codes import Codebook
 from indexer.compaction import compact
 from indexer.machines import connect
 from indexer.shard.files import ArchiveFiles
+from search import shard_actors
 from search.engine import Engine
 from search.filters import Filters
 from search.matching import Found
@@ -76,7 +77,9 @@ def compare(here: Engine, there: ClusterEngine, *asked: Filters) -> None:
         assert many.view is there.view()
 
 
-def test_the_answer_is_that_of_one_machine(machines: tuple[Any, list[Any]], tmp_path: Path) -> None:
+def test_the_answer_is_that_of_one_machine(
+    machines: tuple[Any, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also of a changed archive, with a damaged segment, with a machine killed, and with none left."""
     cluster, nodes = machines
     archive = ArchiveFiles(tmp_path / "archive")
@@ -102,6 +105,10 @@ def test_the_answer_is_that_of_one_machine(machines: tuple[Any, list[Any]], tmp_
                 compare(here, there, everything, some)  # an actor may outlive its machine's raylet a moment
             assert sum(actor.alive for actor in there.actors) == left
             compare(here, there, everything, some)
+        cluster.add_node(num_cpus=1, **NODE)
+        monkeypatch.setattr(shard_actors, "_GATHER_S", 0.0)
+        compare(here, there, everything)  # a machine that joins takes its part
+        assert any(actor.alive for actor in there.actors)
 
 
 def test_each_shard_has_as_many_holders_as_it_should() -> None:

@@ -26,14 +26,20 @@ _AT_ONCE = 1000  # connections; a browser holds up to six
 log = logging.getLogger("reid.console")
 
 
-def run(archive: ArchiveFiles, settings: Settings, districts: Districts, listening: Listening) -> None:
+def run(
+    archive: ArchiveFiles, settings: Settings, districts: Districts, listening: Listening,
+    ray: str | None = None,
+) -> None:  # fmt: skip
     """Serve until interrupted.
+
+    Args:
+        ray: address of a cluster whose machines search; None: this one does.
 
     Raises:
         StorageError: the address is taken, or the archive is not fit.
     """
     with (
-        Desk(archive, settings, lambda: load_models(archive, settings)) as desk,
+        Desk(archive, settings, lambda: load_models(archive, settings), ray) as desk,
         Accounts(archive) as accounts,
     ):
         _ = desk.models, desk.engine  # told now, not to the first analyst
