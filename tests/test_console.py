@@ -33,7 +33,7 @@ from reid.images import encode_jpeg
 from search.accounts import Accounts
 from search.audit import read_log
 from search.audit_proof import verify
-from search.console import door, patience, watching
+from search.console import door, kept, patience, watching
 from search.console.app import all_routes, demand_of, make_app
 from search.console.camera_map import camera_map
 from search.console.shown import now_ms
@@ -661,3 +661,12 @@ def test_a_long_log_is_proved_when_it_is_asked(station: Station, monkeypatch: py
     auditor = Browser(station, "auditor")
     assert "The log is whole" not in auditor.see("/oversight")
     assert "The log is whole" in auditor.see("/oversight?prove=1")
+
+
+def test_photos_of_results_are_kept_within_bounds(
+    station: Station, filled: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyst = Browser(station, "analyst")
+    monkeypatch.setattr(kept, "MOST_BYTES", 1)
+    urls = [a_result(analyst, "/cases/walk") for _ in range(2)]
+    assert [analyst.get(url).status_code for url in urls] == [404, 200], "the newest stays, however large"

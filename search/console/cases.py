@@ -6,6 +6,7 @@ import functools
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -31,6 +32,8 @@ router = APIRouter(include_in_schema=False)
 searcher = [Depends(Needs("search"))]
 
 MOST_PHOTOS = 8
+"""Of a case."""
+_DECODING = threading.Semaphore(2)  # a large photo takes hundreds of megabytes while it is decoded
 
 
 @router.get("/cases", dependencies=searcher)
@@ -132,7 +135,8 @@ def choose(request: Request, case_id: str, sha256: str, person: Annotated[int, F
 def photo_picture(request: Request, case_id: str, sha256: str, part: str = "person") -> Response:
     """The photo, or the person in it, without anything but its pixels."""
     _, photo = photo_of(station_of(request), visitor_of(request), case_id, sha256)
-    picture = decode_photo(photo.data, "photo")
+    with _DECODING:
+        picture = decode_photo(photo.data, "photo")
     if part == "person":
         picture = crop(picture, np.array(photo.person_box, np.float32))
     return Response(encode_jpeg(fit_within(picture, 1280, 1280), 88), media_type="image/jpeg")

@@ -15,7 +15,9 @@ from search.desk import Question
 from search.sightings import SearchResult, Sighting
 
 MOST = 300
-"""Results that are kept; each takes about a megabyte."""
+"""Results that are kept; each takes about a megabyte, and its photos."""
+MOST_BYTES = 1 << 30
+"""Of the photos in them, decoded; one of a phone takes 36 MB, and searches with the same photo share it."""
 
 _SURE_S = 5.0  # seconds for which it is taken that somebody still may see a case
 
@@ -100,6 +102,10 @@ class Results:
         with self._lock:
             self._kept[kept.id] = kept
             self._kept.move_to_end(kept.id)
-            while len(self._kept) > MOST:
+            while len(self._kept) > MOST or (len(self._kept) > 1 and self._photo_bytes() > MOST_BYTES):
                 self._kept.popitem(last=False)
         return kept
+
+    def _photo_bytes(self) -> int:
+        pictures = (query.picture for kept in self._kept.values() for query in kept.result.request.queries)
+        return sum({id(picture): picture.nbytes for picture in pictures}.values())
