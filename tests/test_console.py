@@ -33,6 +33,7 @@ from reid.images import encode_jpeg
 from search.accounts import Accounts
 from search.audit import read_log
 from search.audit_proof import verify
+from search.cases import Cases
 from search.console import door, kept, patience, watching
 from search.console.app import all_routes, demand_of, make_app
 from search.console.camera_map import camera_map
@@ -40,6 +41,7 @@ from search.console.shown import now_ms
 from search.console.station import Listening, Station
 from search.console.words import KOREAN
 from search.desk import Desk
+from search.leads import Lead
 from search.roles import RIGHTS_OF, ROLES
 from tests.canned import copy_of
 from tests.test_search import made  # noqa: F401  fixture
@@ -670,3 +672,16 @@ def test_photos_of_results_are_kept_within_bounds(
     monkeypatch.setattr(kept, "MOST_BYTES", 1)
     urls = [a_result(analyst, "/cases/walk") for _ in range(2)]
     assert [analyst.get(url).status_code for url in urls] == [404, 200], "the newest stays, however large"
+
+
+def test_what_a_night_found_is_shown_to_who_may_see_it(station: Station) -> None:
+    kim = Browser(station, "kim")
+    kim.post("/cases/new", case="c-lead", basis="Act 9", districts=["songpa", "nowon"])
+    found = Lead("00000000000000ab", "songpa", "S-1", 1_740_000_000_000, 1_740_000_009_000, 0.7, 0.93, 1)
+    with Cases(station.archive) as cases:
+        cases.add_leads("c-lead", [found])
+    page = kim.see("/cases/c-lead")
+    assert "nobody has looked yet" in html.unescape(page)
+    assert "93 %" in page
+    assert "new 1" in kim.see("/cases")
+    assert Browser(station, "far").get("/cases/c-lead").status_code == 404

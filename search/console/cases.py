@@ -86,7 +86,9 @@ def case_page(request: Request, case_id: str) -> Response:
     case = permitted(station.archive, station.settings, visitor.purpose(case_id), "search")
     seen = [each for each in case.sightings if visitor.account.may_see((each.judged.district,))]
     return page(
-        request, "case.html.j2", case=case, sightings=seen, hidden=len(case.sightings) - len(seen),
+        request, "case.html.j2", case=case, sightings=seen,
+        leads=[lead for lead in case.new if visitor.account.may_see((lead.district,))],
+        hidden=len(case.sightings) - len(seen),
         expired=is_expired(case, now_ms()), settings=station.settings,
         results=station.results.of_case(visitor.account.name, case.id),
     )  # fmt: skip
