@@ -285,7 +285,7 @@ def test_an_archive_of_format_4_keeps_its_times(archive: ArchiveFiles) -> None:
                 del value[field]
                 tables[name].put(key, value)
         tables["meta"].put("format_version", 4)
-    assert migrate(archive) == ("catalogue_4_to_5",)
+    assert migrate(archive)[0] == "catalogue_4_to_5"
     seen = snapshot(archive)
     assert seen.clocks == RIGHT
     assert [each.start_ms for each in seen.clips] == [each.start_ms for each in held.clips]
