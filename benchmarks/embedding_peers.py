@@ -91,6 +91,6 @@ def _default(weights: Path) -> Embed:
 _MADE: dict[str, Callable[[Path], Embed | None]] = {
     "torchreid's FeatureExtractor, OSNet x0.25": _torchreid,
     "the product, OSNet x0.25": _ours,
-    "ONNX Runtime, OSNet x0.25": _onnx,
+    "the product by ONNX Runtime, OSNet x0.25": _onnx,
     "the product, its own network": _default,
 }
