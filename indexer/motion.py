@@ -21,6 +21,10 @@ _COLUMNS = 160  # of cells; a person of the least height a detector sees is some
 _LEAST = 4.0  # grey levels a cell differs by when something is there; compression moves it by one or two
 _FLICKERS = 4.0  # times its usual flicker
 _CELLS = 2  # fewer beside each other are noise
+_SURE = 16  # so many are motion at once; fewer where something moved the time before: raindrops do not stay
+_STEPS = 3  # cells around it
+_SPECKS = 12  # more small islands at once are rain or snow
+_RAIN = 10.0  # grey levels that a cell flickers by at most: where it rains, where leaves move
 _MANY = 0.4  # share of cells: the camera moved, or a light went on
 _QUIET_S, _MOVING_S = 4.0, 20.0  # in which a cell's background follows what it shows
 _HOLD_S = 0.6  # a cell is looked at so long after something moved in it
@@ -33,7 +37,9 @@ Cells = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class _Background:
-    """(R, C) float32: what each cell shows, and by how many grey levels it flickers."""
+    """(R, C) float32: what each cell shows, and the mean square of how many grey levels it differs by; the
+    square, for a cell that a raindrop crosses now and then flickers by as much as the drop.
+    """
 
     level: Cells
     flicker: Cells
@@ -54,6 +60,7 @@ class Motion:
         self._rows = max(1, round(height * self._columns / width))
         self._background: _Background | None = None
         self._moved_s = np.full((self._rows, self._columns), -math.inf)
+        self._found = np.zeros((self._rows, self._columns), bool)
         self._seen_s = self._whole_s = -math.inf
 
     def look_everywhere(self) -> None:
@@ -87,19 +94,22 @@ class Motion:
         """(R, C) cells in which something is that was not; None where that is most of the picture."""
         step_s, self._seen_s = time_s - self._seen_s, time_s
         if self._background is None:
-            self._background = _Background(shown, np.full_like(shown, _LEAST / _FLICKERS))
+            self._background = _Background(shown, np.full_like(shown, (_LEAST / _FLICKERS) ** 2))
             return None
         flicker = self._background.flicker
         off = shown - self._background.level
         off -= np.float32(np.median(off))  # light that changes everywhere
-        change = np.abs(off)
-        moved = _without_specks(change > np.maximum(_LEAST, _FLICKERS * flicker))
-        if moved.mean() > _MANY:
-            self._background = _Background(shown, flicker)
+        change = off * off
+        found = change > np.maximum(_LEAST**2, _FLICKERS**2 * flicker)
+        moved, self._found = _without_specks(found, grow(self._found, _STEPS)), found
+        many = bool(moved.mean() > _MANY)
+        keep = np.exp(-step_s / np.where(moved & (not many), _MOVING_S, _QUIET_S)).astype(np.float32)
+        learned = np.minimum(change, _RAIN**2)  # a lamp, and people who pass, are not to be taken for rain
+        level = shown if many else shown - keep * off
+        self._background = _Background(level, learned + keep * (flicker - learned))
+        if many:
             self._moved_s[:] = time_s
             return None
-        keep = np.exp(-step_s / np.where(moved, _MOVING_S, _QUIET_S)).astype(np.float32)
-        self._background = _Background(shown - keep * off, change + keep * (flicker - change))
         self._moved_s[moved] = time_s
         return moved
 
@@ -114,10 +124,20 @@ class Motion:
         return inside[(inside[:, 2] > inside[:, 0]) & (inside[:, 3] > inside[:, 1])]
 
 
-def _without_specks(moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The same without islands of fewer cells than a person has."""
-    labels, _, counts = islands(moved)
-    return np.concatenate([[False], counts >= _CELLS])[labels]
+def _without_specks(found: NDArray[np.bool_], before: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The same without islands of fewer cells than a person has, and those that come and go.
+
+    In rain also without all small ones: people far off are then found by the looks at the whole picture, and
+    followed from there.
+
+    Args:
+        found: (R, C) cells that differ. before: where something differed the time before.
+    """
+    labels, _, counts = islands(found)
+    lasting = np.bincount(labels[before], minlength=len(counts) + 1)[1:] > 0
+    small = lasting & (counts >= _CELLS) & (counts < _SURE)
+    kept = (counts >= _SURE) | (small if small.sum() <= _SPECKS else False)
+    return np.concatenate([[False], kept])[labels]
 
 
 def _joined(parts: Boxes) -> Boxes:

@@ -46,6 +46,12 @@ def covers(parts: Boxes | None, x: int, y: int, height: int = 60) -> bool:
     return any((part[:2] <= box[:2]).all() and (part[2:] >= box[2:]).all() for part in parts)
 
 
+def area(parts: Boxes | None) -> float:
+    if parts is None:
+        return WIDTH * HEIGHT
+    return float((parts[:, 2:] - parts[:, :2]).prod(axis=1).sum())
+
+
 def settled(motion: Motion, seconds: float = 3.0, **shown: float) -> float:
     """Let it learn an empty street; the time after."""
     for number in range(round(seconds * 5)):
@@ -78,8 +84,10 @@ def test_a_walker_is_wholly_inside_a_part_and_the_rest_is_left_out() -> None:
 def test_small_dull_and_large_people_are_noticed(height: int, level: int) -> None:
     motion = Motion(WIDTH, HEIGHT, 60.0)
     now = settled(motion)
-    parts = motion.regions(now, with_person(street(99), 300, 40, height, level), NOBODY)
-    assert parts is None or covers(parts, 300, 40, height)
+    for step in range(2):
+        shown = with_person(street(90 + step), 300 + 2 * step, 40, height, level)
+        parts = motion.regions(now + step / 5, shown, NOBODY)
+    assert parts is None or covers(parts, 302, 40, height)
 
 
 def test_two_people_far_from_each_other_are_two_parts_and_near_ones_are_one() -> None:
@@ -143,11 +151,39 @@ def test_what_flickers_for_long_counts_no_more_and_a_person_before_it_does() -> 
     areas = []
     for number in range(600):
         parts = motion.regions(number / 5, leaves(number), NOBODY)
-        areas.append(
-            WIDTH * HEIGHT if parts is None else float((parts[:, 2:] - parts[:, :2]).prod(axis=1).sum())
-        )
+        areas.append(area(parts))
     assert np.mean(areas[-100:]) < 0.2 * np.mean(areas[1:50])
     assert covers(motion.regions(121.0, with_person(leaves(1), 450, 60, 60, 250), NOBODY), 450, 60)
+
+
+def test_rain_all_over_is_learned_and_somebody_who_walks_in_it_is_seen() -> None:
+    motion, random = Motion(WIDTH, HEIGHT, 600.0), np.random.default_rng(2)
+
+    def rain(number: int) -> Grey:
+        shown = street(number).astype(np.int16)
+        for x, y in zip(
+            random.integers(0, WIDTH - 1, 400), random.integers(0, HEIGHT - 24, 400), strict=True
+        ):
+            shown[y : y + 24, x] += 25
+        return shown.clip(0, 255).astype(np.uint8)
+
+    asked = [motion.regions(number / 5, rain(number), NOBODY) for number in range(75)]
+    assert any(parts is None for parts in asked[1:10])  # at first it is motion everywhere
+    assert all(area(parts) < 0.2 * WIDTH * HEIGHT for parts in asked[-20:])
+    assert covers(motion.regions(15.2, with_person(rain(99), 300, 120, 80, 250), NOBODY), 300, 120, 80)
+
+
+def test_where_people_pass_all_the_time_they_are_still_seen() -> None:
+    motion = Motion(WIDTH, HEIGHT, 600.0)
+    now = settled(motion)
+    for step in range(600):  # two minutes in which somebody is on the way half of the time
+        x = 20 + 10 * (step % 120)
+        shown = with_person(street(step), x, 150) if x < WIDTH - 40 else street(step)
+        motion.regions(now + step / 5, shown, NOBODY)
+    for step in range(2):
+        dull = with_person(street(step), 300 + 6 * step, 150, 60, 125)
+        parts = motion.regions(now + 120 + step / 5, dull, NOBODY)
+    assert covers(parts, 306, 150)
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (97, 33), (33, 97), (8, 8)])
