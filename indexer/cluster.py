@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from indexer.executors import CRASHED, TIME_LIMIT, Failure, Outcome, attempt, told
+from indexer.executors import CRASHED, TIME_LIMIT, Failure, Outcome, Task, attempt, told
 from indexer.machines import connect
 from indexer.pipeline import Kit, Pipeline
 from indexer.work import Job
@@ -25,14 +25,6 @@ _START_S = 600.0  # for an actor to be placed and to load the models
 _LISTEN_S = 1.0
 _MOST_TRIES = 2
 _PER_GPU = 4  # actors that share one: decoding is on the CPU
-
-
-@dataclass(frozen=True)
-class _Task:
-    ticket: int
-    job: Job
-    limit_s: float
-    tries: int = 1
 
 
 class Hand:
@@ -62,7 +54,7 @@ class _Actor:
     answer: Any
     deadline: float
     ready: bool = False
-    task: _Task | None = None
+    task: Task | None = None
 
 
 class RayActors(Closing):
@@ -91,12 +83,12 @@ class RayActors(Closing):
         self._class = self._ray.remote(**needs)(Hand)
         self._make = make
         self._actors: list[_Actor] = []
-        self._queue: deque[_Task] = deque()
+        self._queue: deque[Task] = deque()
         self._heard = time.monotonic()
 
     def submit(self, ticket: int, job: Job, limit_s: float) -> None:
         """See `Executor.submit`."""
-        self._queue.append(_Task(ticket, job, limit_s))
+        self._queue.append(Task(ticket, job, limit_s))
 
     def wait(self, advanced: Callable[[int, float], None]) -> Outcome:
         """See `Executor.wait`; actors do not tell how far they are."""

@@ -54,6 +54,21 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Task:
+    """A job on its way.
+
+    Attributes:
+        ticket: tells its outcome from others. limit_s: the most seconds it may take.
+        tries: this one included.
+    """
+
+    ticket: int
+    job: Job
+    limit_s: float
+    tries: int = 1
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How work ended.
 

@@ -199,6 +199,7 @@ class _Counted:
     def district(
         self, name: str, waiting: Backlog, failed: Backlog, growth: Growth | None, keeps_days: int
     ) -> DistrictStatus:
+        """One district's state, with what waits and failed there."""
         entries = self.segments[name]
         newest = self.newest.get(name)
         return DistrictStatus(

@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from indexer.executors import CRASHED, KILLED, TIME_LIMIT, Failure, InProcess, Outcome, attempt, told
+from indexer.executors import CRASHED, KILLED, TIME_LIMIT, Failure, InProcess, Outcome, Task, attempt, told
 from indexer.orphans import die_with_parent
 from indexer.pipeline import Kit, Pipeline, PipelineChoice
 from indexer.work import Job
@@ -76,14 +76,6 @@ def _free_mb() -> float:
     return float(WORKER_MB)
 
 
-@dataclass(frozen=True)
-class _Task:
-    ticket: int
-    job: Job
-    limit_s: float
-    tries: int = 1
-
-
 @dataclass
 class _Worker:
     """A process, what it does, and until when it may; it is ready once the models are loaded."""
@@ -92,7 +84,7 @@ class _Worker:
     line: Connection
     deadline: float
     ready: bool = False
-    task: _Task | None = None
+    task: Task | None = None
 
 
 class WorkerProcesses(Closing):
@@ -129,7 +121,7 @@ class WorkerProcesses(Closing):
 
     def submit(self, ticket: int, job: Job, limit_s: float) -> None:
         """See `Executor.submit`."""
-        self._assign(_Task(ticket, job, limit_s))
+        self._assign(Task(ticket, job, limit_s))
 
     def wait(self, advanced: Callable[[int, float], None]) -> Outcome:
         """See `Executor.wait`."""
@@ -150,7 +142,7 @@ class WorkerProcesses(Closing):
         for worker in list(self._workers):
             self._dismiss(worker)
 
-    def _assign(self, task: _Task) -> None:
+    def _assign(self, task: Task) -> None:
         idle = [each for each in self._workers if each.task is None]
         worker = next((each for each in idle if each.ready), None) or next(iter(idle), None)
         if worker is None:
@@ -245,7 +237,7 @@ def _how(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
-def _cause(code: int, task: _Task) -> Failure:
+def _cause(code: int, task: Task) -> Failure:
     if code == -signal.SIGKILL:
         message = "its worker was killed twice; if the system lacked memory (dmesg), use fewer --workers"
         return Failure(KILLED, f"{task.job.path}: {message}")

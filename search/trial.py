@@ -34,7 +34,7 @@ from reid.durable import make_folder, write_file
 from reid.embedder import load_embedder
 from reid.vectors import unit_rows
 from search.provenance import code_version, processor
-from search.trial_clips import costs_of
+from search.trial_clips import Costs, costs_of
 
 _TRIAL_ROWS = 1 << 16
 _TRIAL_CLIPS = 20_000  # rows of a ledger
@@ -42,22 +42,13 @@ _TURNS = 10
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What one core of this machine needs.
+class Rates(Costs):
+    """What one core of this machine needs: what looking costs, and the rest.
 
     Attributes:
         processor: its model. cores: that may be used. memory_bytes: of the machine.
         detector, embedder: names of the models. dimension: of a vector. frames_per_second: looked at.
         whole_look_s: seconds between looks at the whole picture, 0 for each time.
-        footage: what the trial's clips are, in words. footage_s: seconds of them.
-        people: tracklets in them. crops: detections of these. peopled: frames with somebody in them.
-        decode_core_s: core-seconds for a second of such footage.
-        motion_core_s: for finding what moves in a frame.
-        whole_look_core_s: for a look at the whole of a frame.
-        somebody_core_s, person_core_s: for a look at the parts of a frame where people are: once, and for
-            each of them.
-        embed_core_s: for a crop, with what it shows of clothes.
-        rest_core_s: for a crop, cutting out, tracking, choosing and sealing: what is left of the whole.
         bytes_per_tracklet, vectors_per_tracklet: of sealed segments without codes.
         worker_bytes: resident memory of the process at its most.
         exact_ms: for a million vectors compared exactly. codes_ms: by their codes.
@@ -74,18 +65,6 @@ class Rates:
     dimension: int
     frames_per_second: float
     whole_look_s: float
-    footage: str
-    footage_s: float
-    people: int
-    crops: int
-    peopled: int
-    decode_core_s: float
-    motion_core_s: float
-    whole_look_core_s: float
-    somebody_core_s: float
-    person_core_s: float
-    embed_core_s: float
-    rest_core_s: float
     bytes_per_tracklet: float
     vectors_per_tracklet: float
     worker_bytes: int
@@ -169,8 +148,10 @@ def measure(home: Path, settings: Settings, clips: Sequence[Path]) -> Rates:
     tracklets = sum(entry.tracklets for entry in entries)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Rates(
-        processor(), len(os.sched_getaffinity(0)), memory_bytes(), settings.detector, settings.embedder,
-        dimension, settings.frames_per_second, settings.whole_look_seconds, **asdict(looking),
+        **asdict(looking), processor=processor(), cores=len(os.sched_getaffinity(0)),
+        memory_bytes=memory_bytes(), detector=settings.detector, embedder=settings.embedder,
+        dimension=dimension, frames_per_second=settings.frames_per_second,
+        whole_look_s=settings.whole_look_seconds,
         bytes_per_tracklet=sum(entry.bytes for entry in entries) / tracklets,
         vectors_per_tracklet=sum(entry.vectors for entry in entries) / tracklets, worker_bytes=peak,
         exact_ms=exact_ms, codes_ms=codes_ms, code_bytes=code_bytes, ledger_disk_bytes=disk,

@@ -36,7 +36,19 @@ _NOBODY = np.zeros((0, 4), np.float32)
 
 @dataclass(frozen=True)
 class Costs:
-    """What the clips cost; the attributes are those of `Rates`."""
+    """What the clips cost.
+
+    Attributes:
+        footage: what the trial's clips are, in words. footage_s: seconds of them.
+        people: tracklets in them. crops: detections of these. peopled: frames with somebody in them.
+        decode_core_s: core-seconds for a second of such footage.
+        motion_core_s: for finding what moves in a frame.
+        whole_look_core_s: for a look at the whole of a frame.
+        somebody_core_s, person_core_s: for a look at the parts of a frame where people are: once, and for
+            each of them.
+        embed_core_s: for a crop, with what it shows of clothes.
+        rest_core_s: for a crop, cutting out, tracking, choosing and sealing: what is left of the whole.
+    """
 
     footage: str
     footage_s: float
