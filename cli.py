@@ -1054,9 +1054,15 @@ def train(
         list[Path] | None, typer.Option(help="Labelled folder to measure on, as of `reid eval`; repeats.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that render. [default: one a core]")
+        int | None,
+        typer.Option(
+            min=0, help="Processes that render; 0 beside another run that does. [default: one a core]"
+        ),
     ] = None,
     render_only: Annotated[bool, typer.Option("--render-only", help="Render the crops and stop.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Begin while crops are still being rendered; for a GPU.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train an embedder on synthetic people (extra `synthetic`). Safe to stop; --resume goes on."""
@@ -1065,7 +1071,7 @@ def train(
     loaded = load_recipe(recipe)
     from reid.training.session import Options, run
 
-    options = Options(steps, minutes, resume, data, crops, tuple(measure or ()), workers, render_only)
+    options = Options(steps, minutes, resume, data, crops, tuple(measure or ()), workers, render_only, stream)
     with _shown_training() as watch:
         made = run(loaded, out, options, watch)
     if as_json:

@@ -64,9 +64,13 @@ VARIANTS = {
     ),
     "peoplenet_s": NetConfig((24, 48, 96, 192)),
     "peoplenet_m": NetConfig((32, 64, 128, 208)),
+    "peoplenet_l": NetConfig((32, 64, 128, 256), blocks=(1, 2, 3), tone=0.5),
+    "peoplenet_lg": NetConfig((32, 64, 128, 256), blocks=(1, 2, 3), tone=0.5, gate=True),
 }
-"""By the name a registry row or a recipe uses: 1.6 (three of them), 2.1 and 2.7 million parameters. The
-first three are RNet with soft parts in place of two halves, so that they can start from RNet's weights."""
+"""By the name a registry row or a recipe uses: 1.6 (three of them), 2.1, 2.7 and 4.7 (two) million
+parameters. The first three are RNet with soft parts in place of two halves, so that they can start from its
+weights.
+"""
 
 
 class HalfInstanceNorm(nn.Module):

@@ -42,9 +42,9 @@ class Batch:
     person: Tensor | None = None
 
 
-def to_tensor(crops: NDArray[np.uint8], device: torch.device) -> Tensor:
+def to_tensor(crops: NDArray[np.uint8] | Tensor, device: torch.device) -> Tensor:
     """(N, H, W, 3) uint8 BGR to (N, 3, H, W) float32 RGB in 0..1 on `device`."""
-    pixels = torch.from_numpy(crops).to(device)
+    pixels = torch.as_tensor(crops).to(device)
     return pixels.flip(3).permute(0, 3, 1, 2).float().div_(255)
 
 
@@ -55,7 +55,7 @@ def normalized(x: Tensor) -> Tensor:
     return ((x - mean) / deviation).contiguous(memory_format=torch.channels_last)
 
 
-def prepare(crops: NDArray[np.uint8], size: tuple[int, int], device: torch.device) -> Tensor:
+def prepare(crops: NDArray[np.uint8] | Tensor, size: tuple[int, int], device: torch.device) -> Tensor:
     """Crops for measuring: nothing changed but the size; see `Batch.pixels`."""
     x = to_tensor(crops, device)
     if x.shape[2:] != size:
@@ -64,8 +64,8 @@ def prepare(crops: NDArray[np.uint8], size: tuple[int, int], device: torch.devic
 
 
 def augment(
-    crops: NDArray[np.uint8], cameras: NDArray[np.int64], size: tuple[int, int], settings: Augment,
-    generator: torch.Generator, masks: NDArray[np.uint8] | None = None,
+    crops: NDArray[np.uint8] | Tensor, cameras: NDArray[np.int64], size: tuple[int, int],
+    settings: Augment, generator: torch.Generator, masks: NDArray[np.uint8] | Tensor | None = None,
 ) -> Batch:  # fmt: skip
     """Crops for training.
 
@@ -79,13 +79,14 @@ def augment(
     device = generator.device
     x = to_tensor(crops, device)
     if masks is not None:  # goes along with the colours, as a fourth one
-        x = torch.cat([x, torch.from_numpy(masks).to(device)[:, None].float().div_(255)], 1)
+        x = torch.cat([x, torch.as_tensor(masks).to(device)[:, None].float().div_(255)], 1)
     count = len(x)
     window = geometry.draw_windows(count, settings, generator)
     x = geometry.sample(x, window, size)
     x = _some(x, settings.surround_p, _surround, generator)
     x = _some(x, settings.occlude_p, _occlude, generator)
     x, person = x[:, :3], x[:, 3:]
+    x = _crease(x, person if masks is not None else None, settings.crease_p, generator)
     turns = torch.from_numpy(np.unique(cameras, return_inverse=True)[1].astype(np.int64)).to(device)
     x = _shade(x, settings.shade_p, generator)
     x = _dull(x, settings.dull_p, generator)
@@ -94,7 +95,8 @@ def augment(
     x = _greyed(x, grey, generator)
     for share, change in (
         (settings.lowres_p, quality.low_resolution), (settings.blur_p, quality.blur),
-        (settings.motion_p, quality.motion), (settings.noise_p, _noisy(settings.noise)),
+        (settings.sharpen_p, quality.sharpen), (settings.motion_p, quality.motion),
+        (settings.noise_p, _noisy(settings.noise)),
         (settings.jpeg_p, _compressed),
     ):  # fmt: skip
         x = _some(x, share, change, generator)
@@ -140,6 +142,21 @@ def _colour(x: Tensor, turns: Tensor, settings: Augment, generator: torch.Genera
     middle = x.mean((1, 2, 3), keepdim=True)
     x = middle + (x - middle) * torch.exp(drawn(settings.contrast))
     return x.clamp(0, 1)
+
+
+def _crease(x: Tensor, person: Tensor | None, share: float, generator: torch.Generator) -> Tensor:
+    """Folds and shading of cloth that synthetic clothes lack, on the person where that is known.
+
+    Light and dark, fine and coarse, for each crop anew: they tell nothing of who it is.
+    """
+    count, _, height, width = x.shape
+    field = torch.zeros(count, 1, height, width, device=x.device)
+    for rows, columns in ((6, 4), (20, 8), (24, 24), (64, 32)):
+        patches = torch.randn(count, 1, rows, columns, generator=generator, device=x.device)
+        strength = uniform((count, 1, 1, 1), 0, 0.2, generator)
+        field += torch.nn.functional.interpolate(patches, size=(height, width), mode="bilinear") * strength
+    field *= chance(count, share, generator).view(-1, 1, 1, 1)
+    return (x * torch.exp(field if person is None else field * person)).clamp(0, 1)
 
 
 def _dull(x: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 from reid.attributes import COLUMNS
 from reid.durable import make_folder, write_file, write_npz
 from reid.errors import DamagedError, FormatError, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT = 2
 MANIFEST = "crops.json"
@@ -55,6 +58,35 @@ class Labels:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """By name, as a shard holds them."""
         return dict(vars(self))
+
+
+class Crops(Protocol):
+    """What a run learns from.
+
+    Attributes:
+        labels: of the N crops there are.
+        people: identities are numbers below this.
+    """
+
+    @property
+    def labels(self) -> Labels:
+        """See the class."""
+        ...
+
+    @property
+    def people(self) -> int:
+        """See the class."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def gather(self, rows: Ints) -> NDArray[np.uint8] | Tensor:
+        """(B, H, W, 3) uint8 BGR crops `rows` (B,), in that order."""
+        ...
+
+    def gather_masks(self, rows: Ints) -> NDArray[np.uint8] | Tensor | None:
+        """(B, H, W) uint8 masks of `rows`; None where they are not known."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -162,6 +194,14 @@ def missing_shards(folder: Path) -> list[int]:
     return [shard for shard in shards if not _labels_path(folder, shard).is_file()]
 
 
+def finished_shards(folder: Path) -> list[int]:
+    """Numbers of the shards that are there, by the manifest of `folder`; none before it is written."""
+    if not (folder / MANIFEST).is_file():
+        return []
+    missing = set(missing_shards(folder))
+    return [shard for shard in range(_manifest(folder)["shards"]) if shard not in missing]
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
@@ -189,7 +229,7 @@ def open_crops(folder: Path) -> CropSet:
     if missing:
         raise InputError(f"{folder}: {len(missing)} of {table['shards']} shards are not rendered yet")
     size = (table["height"], table["width"])
-    shards = [_open_shard(folder, shard, size) for shard in range(table["shards"])]
+    shards = [read_shard(folder, shard, size) for shard in range(table["shards"])]
     full = [shard for shard in shards if len(shard[0])]
     if not full:
         raise InputError(f"{folder}: no crop in it")
@@ -205,9 +245,14 @@ def _joined(parts: Sequence[Labels]) -> Labels:
     return Labels(identities.astype(np.int64), **columns)
 
 
-def _open_shard(
+def read_shard(
     folder: Path, shard: int, size: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Labels]:
+    """Pictures and masks, memory-mapped, and labels of one finished shard; `size` (height, width) of a crop.
+
+    Raises:
+        DamagedError: it is not what it should be; names it.
+    """
     path = _labels_path(folder, shard)
     try:
         with np.load(path, allow_pickle=False) as arrays:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reid.durable import write_file
 from reid.networks.peoplenet import PeopleNet
 from reid.training.recipe import Recipe
@@ -65,19 +68,23 @@ def round_weights(network: PeopleNet) -> None:
             tensor.copy_(tensor.half())
 
 
+def tensors_of(network: PeopleNet) -> dict[str, NDArray[np.float16]]:
+    """What a weights file holds, by name."""
+    return {
+        name: tensor.detach().cpu().contiguous().half().numpy()
+        for name, tensor in network.state_dict().items()
+        if not name.endswith(_COUNTERS)
+    }
+
+
 def export(folder: Path, recipe: Recipe, network: PeopleNet, made: Made) -> Exported:
     """Write weights in float16, card and figures of `network` into `folder`.
 
     Raises:
         StorageError: the disk refused.
     """
-    tensors = {
-        name: tensor.detach().cpu().contiguous().half().numpy()
-        for name, tensor in network.state_dict().items()
-        if not name.endswith(_COUNTERS)
-    }
     weights = folder / f"{recipe.network.variant.replace('_', '-')}-{recipe.name}.safetensors"
-    write_tensors(weights, tensors)
+    write_tensors(weights, tensors_of(network))
     digest = sha256_of(weights)
     card = folder / "README.md"
     parameters = sum(parameter.numel() for parameter in network.parameters())

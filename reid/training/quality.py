@@ -34,16 +34,22 @@ def low_resolution(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def blur(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Out of focus: a Gaussian of 0.5 to 1.4 pixels for the whole batch, sharper for some of it."""
-    sigma = float(uniform((1,), 0.5, 1.4, generator))
+    """Out of focus: a Gaussian of 0.5 to 1.4 pixels for the whole batch."""
+    return _soft(x, float(uniform((1,), 0.5, 1.4, generator)))
+
+
+def sharpen(x: Tensor, generator: torch.Generator) -> Tensor:
+    """A camera that sharpens, halos and all, as most do."""
+    soft = _soft(x, float(uniform((1,), 0.6, 1.2, generator)))
+    return (x + (x - soft) * uniform((len(x), 1, 1, 1), 0.3, 2.0, generator)).clamp(0, 1)
+
+
+def _soft(x: Tensor, sigma: float) -> Tensor:
     steps = torch.arange(-3, 4, device=x.device, dtype=x.dtype)
     line = torch.exp(-0.5 * (steps / sigma) ** 2)
     line = (line / line.sum()).view(1, 1, 7, 1).expand(3, 1, 7, 1)
     padded = F.pad(x, (3, 3, 3, 3), mode="replicate")
-    soft = F.conv2d(F.conv2d(padded, line, groups=3), line.transpose(2, 3), groups=3)
-    if bool(chance(1, 0.25, generator)):  # a camera that sharpens, halos and all
-        return (x + (x - soft) * uniform((len(x), 1, 1, 1), 0.3, 1.2, generator)).clamp(0, 1)
-    return soft
+    return F.conv2d(F.conv2d(padded, line, groups=3), line.transpose(2, 3), groups=3)
 
 
 def motion(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -200,10 +200,12 @@ class Augment:
         truncate_p: boxes that miss a part, mostly the legs.
         gamma, gain, cast, contrast, saturation, hue: colour and light; standard deviations, half of each
             drawn once for a camera, half for each crop.
+        crease_p: folds and shading of the clothes, other ones in each crop.
         shade_p: light that falls off across the crop.
         dull_p: batches in which everybody wears dull and dark colours, as most people do.
         grey_p: grey or infra-red.
-        lowres_p, blur_p, motion_p, noise_p, jpeg_p: of the picture's quality; noise: strength in 0..1.
+        lowres_p, blur_p, sharpen_p, motion_p, noise_p, jpeg_p: of the picture's quality; noise: its
+            strength, 0..1.
         surround_p: what is around the person replaced by another crop, a texture or a plain wall.
         occlude_p: a part covered by a piece of another crop. erase_p: or by plain or random pixels.
     """
@@ -220,11 +222,13 @@ class Augment:
     contrast: float = 0.2
     saturation: float = 0.3
     hue: float = 0.04
+    crease_p: float = 0.0
     shade_p: float = 0.25
     dull_p: float = 0.0
     grey_p: float = 0.06
     lowres_p: float = 0.25
     blur_p: float = 0.2
+    sharpen_p: float = 0.05
     motion_p: float = 0.05
     noise_p: float = 0.5
     noise: float = 0.03

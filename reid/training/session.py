@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,13 +23,14 @@ from reid.durable import make_folder, write_file
 from reid.errors import InputError
 from reid.networks.peoplenet import PeopleNet
 from reid.training import checkpoint
-from reid.training.cropset import CropSet, open_crops
-from reid.training.export import Exported, Made, export, round_weights
+from reid.training.cropset import Crops, open_crops
+from reid.training.export import Exported, Made, export, round_weights, tensors_of
 from reid.training.folder import read_crops
 from reid.training.recipe import Data, Recipe, Schedule
 from reid.training.rendering import render
 from reid.training.start import blend
-from reid.training.trainer import StepLosses, Trainer
+from reid.training.stream import Rendering, Stream
+from reid.training.trainer import StepLosses, Trainer, training_device
 from reid.training.validation import (
     ValidationSet,
     fit_attributes,
@@ -37,9 +39,12 @@ from reid.training.validation import (
     labelled_folder,
     measure,
 )
+from reid.weights import write_tensors
 
 CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.json"
+_AHEAD = 4  # batches of people who must be there before a streamed run begins
+_LOOK_SECONDS = 2.0
 _TICKS = 1000
 _SMOOTH = 0.98
 
@@ -67,6 +72,8 @@ class Options:
         measure: labelled folders that are measured on as well.
         workers: processes that render; None for one a core.
         render_only: make the crops and stop.
+        stream: begin as soon as there are crops of some people, and take in others as they are rendered;
+            with `workers` 0 another run renders them.
     """
 
     steps: int | None = None
@@ -77,6 +84,7 @@ class Options:
     measure: tuple[Path, ...] = ()
     workers: int | None = None
     render_only: bool = False
+    stream: bool = False
 
 
 def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported | None:
@@ -93,16 +101,22 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
     size = recipe.schedule.size_at(1.0)
     named = [] if options.render_only else [labelled_folder(folder, size) for folder in options.measure]
     caches = options.data or out / "data"
-    crops = _crops(recipe.data, caches, options, watch)
     held = open_crops(_rendered(recipe.validation, caches, options, watch))
-    watch.say(f"{len(crops):,} crops of {crops.people:,} people, {len(held):,} of {held.people:,} held out")
-    if options.render_only:
-        return None
-    make_folder(out)
-    session = _Session(Trainer(recipe, crops), out, [held_out(held), *named], watch)
-    if options.resume:
-        session.seconds, session.history = checkpoint.load(path, session.trainer)
-    session.train()
+    watch.say(f"{len(held):,} crops of {held.people:,} people held out")
+    with ExitStack() as beside:
+        crops: Crops
+        if options.stream:
+            crops = _stream(recipe, caches, options, watch, beside)
+        else:
+            crops = _crops(recipe.data, caches, options, watch)
+        watch.say(f"{len(crops):,} crops of {_present(crops):,} people to begin with")
+        if options.render_only:
+            return None
+        make_folder(out)
+        session = _Session(Trainer(recipe, crops), crops, out, [held_out(held), *named], watch)
+        if options.resume:
+            session.seconds, session.history = checkpoint.load(path, session.trainer)
+        session.train()
     network = copy.deepcopy(session.trainer.averaged)
     if recipe.network.keep:
         blend(network, recipe.network.start, recipe.network.keep)
@@ -112,7 +126,7 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
     figures = session.measure(network)
     session.save()
     made = Made(
-        crops=len(crops), people=crops.people, cameras=len(np.unique(crops.labels.cameras)),
+        crops=len(crops), people=_present(crops), cameras=len(np.unique(crops.labels.cameras)),
         steps=session.trainer.steps, minutes=session.seconds / 60, machine=_machine(session.trainer.device),
         figures=figures,
     )  # fmt: skip
@@ -129,14 +143,38 @@ def _limited(recipe: Recipe, options: Options) -> Recipe:
     return recipe
 
 
-def _crops(data: Data, caches: Path, options: Options, watch: Watch) -> CropSet:
+def _present(crops: Crops) -> int:
+    return len(np.unique(crops.labels.identities))
+
+
+def _stream(recipe: Recipe, caches: Path, options: Options, watch: Watch, beside: ExitStack) -> Stream:
+    """Crops of enough people for a few batches; what renders the others goes on until `beside` is closed."""
+    data = recipe.data
+    rendering = None
+    if options.workers != 0:
+        rendering = beside.enter_context(closing(Rendering(data, caches, options.workers)))
+    stream = Stream(caches / data.digest, data, training_device())
+    wanted = min(data.people, _AHEAD * recipe.batch.people)
+    while (there := _present(stream)) < wanted and (rendering is None or rendering.running):
+        watch.progress("rendering the first people", there, wanted)
+        time.sleep(_LOOK_SECONDS)
+        stream.grow()
+    stream.grow()
+    if rendering is not None:
+        rendering.check()
+    return stream
+
+
+def _crops(data: Data, caches: Path, options: Options, watch: Watch) -> Crops:
     if options.crops is not None:
         return read_crops(options.crops, (data.height, data.width))
     return open_crops(_rendered(data, caches, options, watch))
 
 
 def _rendered(data: Data, caches: Path, options: Options, watch: Watch) -> Path:
-    return render(data, caches, options.workers, lambda done, of: watch.progress("rendering", done, of))
+    return render(
+        data, caches, options.workers or None, lambda done, of: watch.progress("rendering", done, of)
+    )
 
 
 def _machine(device: torch.device) -> str:
@@ -155,8 +193,11 @@ def share_done(schedule: Schedule, steps: int, seconds: float) -> float:
 class _Session:
     """A trainer with its clock, its folder and its measurements."""
 
-    def __init__(self, trainer: Trainer, out: Path, sets: list[ValidationSet], watch: Watch) -> None:
+    def __init__(
+        self, trainer: Trainer, crops: Crops, out: Path, sets: list[ValidationSet], watch: Watch
+    ) -> None:
         self.trainer = trainer
+        self._stream = crops if isinstance(crops, Stream) else None
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
         self._out, self._sets, self._watch = out, sets, watch
@@ -165,10 +206,14 @@ class _Session:
     def train(self) -> None:
         """Until the limit; saved now and then, at the end, and when interrupted."""
         schedule = self.trainer.recipe.schedule
-        saved = measured = self.seconds
+        saved = measured = looked = self.seconds
         try:
             while (done := share_done(schedule, self.trainer.steps, self.seconds)) < 1:
                 begin = time.monotonic()
+                if self._stream and self.seconds - looked >= _LOOK_SECONDS:
+                    if self._stream.grow():
+                        self.trainer.look_again()
+                    looked = self.seconds
                 self._note(self.trainer.step(done))
                 self.seconds += time.monotonic() - begin
                 self._watch.progress(self._title(), int(done * _TICKS), _TICKS)
@@ -193,6 +238,10 @@ class _Session:
                 "figures": figures,
             }
         )
+        if network is None:  # each state that has figures is kept, so that the best can be chosen later
+            write_tensors(
+                self._out / f"averaged-{self.trainer.steps}.safetensors", tensors_of(self.trainer.averaged)
+            )
         write_file(self._out / HISTORY, json.dumps(self.history, indent=1).encode())
         for each in figures:
             self._watch.say(f"{self._title()}: {_line(each)}")

@@ -21,7 +21,7 @@ from reid.errors import ModelError, UnknownNameError
 from reid.networks.peoplenet import BUILDERS, PeopleNet
 from reid.training import losses
 from reid.training.augment import Batch, augment, prepare
-from reid.training.cropset import CropSet
+from reid.training.cropset import Crops
 from reid.training.recipe import Loss, Recipe, Schedule
 from reid.training.sampler import Sampler
 from reid.training.start import start_from
@@ -45,6 +45,11 @@ class StepLosses:
     def total(self) -> float:
         """The sum."""
         return self.identity + self.metric + self.attributes + self.gate
+
+
+def training_device() -> torch.device:
+    """CUDA when there is some."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class MixStyle:
@@ -86,19 +91,13 @@ class Trainer:
         InputError: fewer people than a batch needs.
     """
 
-    def __init__(self, recipe: Recipe, crops: CropSet, device: torch.device | None = None) -> None:
+    def __init__(self, recipe: Recipe, crops: Crops, device: torch.device | None = None) -> None:
         self.recipe = recipe
-        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device or training_device()
         if recipe.network.variant not in BUILDERS:
             raise UnknownNameError("network", recipe.network.variant, BUILDERS)
-        labels = crops.labels
         self._crops = crops
-        self._sampler = Sampler(labels.identities, labels.cameras, recipe.batch, recipe.schedule.seed)
-        self._targets = labels.targets.copy()
-        if not recipe.loss.gender:
-            self._targets[:, BY_NAME["gender"].columns] = UNKNOWN
-        weights = losses.answer_weights(torch.from_numpy(self._targets)) if recipe.loss.balanced else None
-        self._weights = None if weights is None else weights.to(self.device)
+        self.look_again()
         torch.manual_seed(recipe.schedule.seed)
         network = BUILDERS[recipe.network.variant]()
         if recipe.network.start:
@@ -113,6 +112,20 @@ class Trainer:
         self.steps = 0
         if recipe.network.start:
             self._begin_classifier()
+
+    def look_again(self) -> None:
+        """Take in which crops there are: at first, and whenever there are more.
+
+        Raises:
+            InputError: fewer people than a batch needs.
+        """
+        labels, recipe = self._crops.labels, self.recipe
+        self._sampler = Sampler(labels.identities, labels.cameras, recipe.batch, recipe.schedule.seed)
+        self._targets = labels.targets.copy()
+        if not recipe.loss.gender:
+            self._targets[:, BY_NAME["gender"].columns] = UNKNOWN
+        weights = losses.answer_weights(torch.from_numpy(self._targets)) if recipe.loss.balanced else None
+        self._weights = None if weights is None else weights.to(self.device)
 
     @torch.inference_mode()
     def _begin_classifier(self) -> None:
@@ -186,12 +199,10 @@ class Trainer:
     def _average(self) -> None:
         """Move the averaged weights towards the present ones; faster while there are few steps to average."""
         decay = min(self.recipe.schedule.ema, (1 + self.steps) / (10 + self.steps))
-        present = self.network.state_dict()
-        for name, value in self.averaged.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(present[name], 1 - decay)
-            else:
-                value.copy_(present[name])
+        present, averaged = self.network.state_dict(), self.averaged.state_dict()
+        moved = [name for name, value in averaged.items() if value.is_floating_point()]
+        # One call for all: a hundred small ones cost a GPU a tenth of the step.
+        torch._foreach_lerp_([averaged[name] for name in moved], [present[name] for name in moved], 1 - decay)
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs."""
@@ -250,4 +261,5 @@ def _optimizer(schedule: Schedule, modules: list[nn.Module]) -> torch.optim.Adam
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": schedule.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=schedule.rate)
+    fused = trained[0].device.type == "cuda"
+    return torch.optim.AdamW(groups, lr=schedule.rate, fused=fused)

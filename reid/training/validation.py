@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from reid.attributes import GROUPS, Group
 from reid.errors import InputError
@@ -23,7 +24,7 @@ from reid.labelled import LabelledImage, LabelledVectors, Skipped, label_rows, r
 from reid.networks.peoplenet import PeopleNet
 from reid.training.attribute_fit import fit_head, fold
 from reid.training.augment import prepare
-from reid.training.cropset import CropSet
+from reid.training.cropset import Crops, CropSet
 from reid.training.targets import UNKNOWN, Targets
 from reid.vectors import unit_rows
 
@@ -61,7 +62,7 @@ def held_out(crops: CropSet) -> ValidationSet:
 
 
 @torch.inference_mode()
-def fit_reduction(network: PeopleNet, crops: CropSet, size: tuple[int, int]) -> None:
+def fit_reduction(network: PeopleNet, crops: Crops, size: tuple[int, int]) -> None:
     """Choose the network's output: the directions in which the joined vectors of crops differ most, from
     their mean: different people are then at right angles on average, as the tracker expects.
 
@@ -150,12 +151,12 @@ def measure(network: PeopleNet, chosen: ValidationSet, size: tuple[int, int]) ->
     return figures
 
 
-def _batches(pictures: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+def _batches(pictures: NDArray[np.uint8] | Tensor) -> Iterator[NDArray[np.uint8] | Tensor]:
     return (pictures[start : start + _BATCH] for start in range(0, len(pictures), _BATCH))
 
 
 def _run(
-    network: PeopleNet, pictures: NDArray[np.uint8], size: tuple[int, int]
+    network: PeopleNet, pictures: NDArray[np.uint8] | Tensor, size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Vectors and attribute logits of a batch, each crop's and its mirror image's added, as products do."""
     device = next(network.parameters()).device
