@@ -66,6 +66,7 @@ class CameraMeans:
 
     Attributes:
         overall: (D,) float32, the mean of the cameras: for a picture of unknown origin, such as a photo.
+        rows: (K, D) float32, the mean of each camera, and last `overall`.
     """
 
     def __init__(self, tallies: Mapping[Any, Tally], dimension: int) -> None:
@@ -81,13 +82,17 @@ class CameraMeans:
         if len(lengths) >= _FEW:
             most = _LIMIT * float(np.median(lengths))
             apart *= np.minimum(1.0, most / np.maximum(lengths, 1e-9))[:, None]
-        rows = (self.overall + apart).astype(np.float32)
-        self._means = dict(zip(tallies, rows, strict=True))
+        self.rows: F32 = np.vstack([(self.overall + apart).astype(np.float32), self.overall])
+        self._places = {camera: place for place, camera in enumerate(tallies)}
 
     def of(self, cameras: Iterable[Hashable]) -> F32:
         """(C, D) float32 means of C cameras; `overall` of one nothing is known of."""
-        rows = [self._means.get(camera, self.overall) for camera in cameras]
-        return np.stack(rows) if rows else np.empty((0, len(self.overall)), np.float32)
+        return self.rows[self.places(cameras)]
+
+    def places(self, cameras: Iterable[Hashable]) -> NDArray[np.int64]:
+        """(C,) where the means of C cameras stand in `rows`."""
+        last = len(self.rows) - 1
+        return np.array([self._places.get(camera, last) for camera in cameras], np.int64)
 
 
 def centred(vectors: F32, means: F32) -> F32:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.codes import inner_products
-from indexer.shard import columns
+from indexer.shard.reader import Segment
 from indexer.shard.records import MOST_ROWS, Attributes, Record
+from indexer.shard.rows import pick
 from reid.errors import ArchiveError, ModelMismatchError, StorageError
 from reid.vectors import unit_rows
 from search.evidence import Rest
@@ -125,7 +127,7 @@ class _Compared:
     scores: F32
     heads: NDArray[np.void] | None = None
 
-    def __getitem__(self, chosen: Ints | Bools) -> _Compared:
+    def __getitem__(self, chosen: Ints | Bools | slice) -> _Compared:
         heads = None if self.heads is None else self.heads[chosen]
         return _Compared(self.loaded, self.owners[chosen], self.rows[chosen], self.scores[chosen], heads)
 
@@ -174,26 +176,26 @@ class Matching:
                 self._top, read,
             )  # fmt: skip
         compared: list[_Compared] = []
-        sparse: list[tuple[Loaded, Ints]] = []
+        sparse: list[tuple[Loaded, list[int]]] = []
         small: list[tuple[Loaded, Bools | None]] = []
         by_code = coded & (plan.kind == "codes")
         if self._damaged:
-            left = [view.segments[place].entry.segment not in self._damaged for place in wanted]
+            left = [view.names[place] not in self._damaged for place in wanted]
             wanted, by_code = wanted[left], by_code[left]
         all_rows = by_code & self._scope.all_rows(view.start_ms[wanted], view.end_ms[wanted])
         bulk = wanted[all_rows].tolist()  # hundreds of segments, of which nothing is asked one by one
         scanned: list[tuple[Loaded, Bools | None]] = [(view.segments[place], None) for place in bulk]
-        counts = {loaded.entry.segment: loaded.entry.vectors for loaded, _ in scanned}
+        counts = dict(zip(bulk, view.vectors[bulk].tolist(), strict=True))
         for place, is_scanned in zip(wanted[~all_rows].tolist(), by_code[~all_rows].tolist(), strict=True):
             loaded = view.segments[place]
             try:
                 keep = self._scope.rows(loaded.entry, loaded)
                 count = loaded.entry.vectors if keep is None else int(np.count_nonzero(keep))
-                counts[loaded.entry.segment] = count
+                counts[place] = count
                 if count and is_scanned:
                     scanned.append((loaded, keep))
                 elif count and keep is not None and count * _SPARSE < loaded.entry.vectors:
-                    sparse.append((loaded, np.flatnonzero(keep)))
+                    sparse.append((loaded, np.flatnonzero(keep).tolist()))
                 elif count and loaded.entry.vectors <= BLOCK:
                     small.append((loaded, keep))
                 elif count:
@@ -210,7 +212,7 @@ class Matching:
         hits, contents = self._read_first(compared)
         if len(self._damaged) > noted:  # its rows took places among the best that are due to others
             return self.run(costs)
-        sound = {name: count for name, count in counts.items() if name not in self._damaged}
+        sound = {place: count for place, count in counts.items() if view.names[place] not in self._damaged}
         return Found(
             tuple(hits),
             tuple(contents),
@@ -218,7 +220,7 @@ class Matching:
             self._scope,
             sum(sound.values()),
             _tracklets(view, sound),
-            tuple(sound),
+            tuple(map(view.names.__getitem__, sound)),
             self._damaged,
             view,
         )
@@ -274,37 +276,28 @@ class Matching:
             name = loaded.entry.segment
             raise ModelMismatchError(f"{name}: holds vectors of another model; index it again")
 
-    def _compare(self, asked: Sequence[tuple[Loaded, Ints]]) -> list[_Compared]:
+    def _compare(self, asked: Sequence[tuple[Loaded, list[int]]]) -> list[_Compared]:
         """A few rows of each of some segments compared, with as few steps a segment as can be."""
-        sound: list[Loaded] = []
-        positions: list[int] = []
-        counts: list[int] = []
-        vectors: list[bytes] = []
-        heads: list[bytes] = []
+        opened: list[tuple[Loaded, tuple[Segment, list[int]]]] = []
         for loaded, rows in asked:
-            wanted = rows.tolist()
             try:
-                found = loaded.segment.row_bytes(wanted)
+                opened.append((loaded, (loaded.segment, rows)))
             except ArchiveError as error:
                 self._note(loaded, error)
-                continue
-            sound.append(loaded)
-            counts.append(len(wanted))
-            positions += wanted
-            vectors += found[0]
-            heads += found[1]
-        if not sound:
+        found = pick([each for _, each in opened], self._vectors.shape[1])
+        for place, reason in found.damaged.items():
+            self._note(opened[place][0], reason)
+        if not len(found.owners):
             return []
-        owners = np.repeat(np.arange(len(sound)), counts)
-        known = np.frombuffer(b"".join(heads), columns.ROW)
-        kept = np.frombuffer(b"".join(vectors), np.float16).reshape(len(known), -1).astype(np.float32)
-        means = [loaded.means_of(self._view.means) for loaded in sound]
-        kept -= [
-            means[k][camera] for k, camera in zip(owners.tolist(), known["camera"].tolist(), strict=True)
-        ]
+        held = [loaded for loaded, _ in opened]
+        means, owners = self._view.means, found.owners
+        cameras = [loaded.cameras_in(means) for loaded in held]
+        begins = np.cumsum([0, *map(len, cameras[:-1])])
+        kept = found.vectors.astype(np.float32)
+        kept -= means.rows[np.concatenate(cameras)[begins[owners] + found.heads["camera"]]]
         lengths = np.maximum(np.sqrt(np.einsum("nd,nd->n", kept, kept)), 1e-9)
         scores = (kept @ self._vectors.T).max(axis=1) / lengths
-        return [_Compared(sound, owners, np.array(positions), scores, known)]
+        return [_Compared(held, owners, found.positions, scores, found.heads)]
 
     def _best(self, compared: Sequence[_Compared]) -> list[Hit]:
         """The best tracklets, best first, without those of damaged segments."""
@@ -318,8 +311,11 @@ class Matching:
         parts = np.split(chosen, np.searchsorted(chosen, ends[:-1])) if compared else []
         for each, part, end in zip(compared, parts, ends, strict=True):
             mine = each[part - (end - len(each.scores))]
-            for owner in np.unique(mine.owners).tolist():
-                loaded, few = mine.loaded[owner], mine[mine.owners == owner]
+            mine = mine[np.argsort(mine.owners, kind="stable")]
+            edges = np.flatnonzero(np.diff(mine.owners, prepend=-1, append=-1)).tolist()
+            for begin, stop in pairwise(edges):
+                few = mine[begin:stop]
+                loaded = mine.loaded[int(few.owners[0])]
                 try:
                     heads = few.heads
                     if heads is None:
@@ -379,10 +375,9 @@ def contents_of(view: View, loaded: Loaded, positions: Sequence[int]) -> list[Co
     return [Content(true(record), thumbnail, own, said) for (record, thumbnail, said), own in shown]
 
 
-def _tracklets(view: View, counts: Mapping[str, int]) -> int:
-    """Of about how many tracklets so many rows of each segment are."""
-    entries = [(view.by_name[name].entry, count) for name, count in counts.items()]
-    return round(sum(count * entry.tracklets / entry.vectors for entry, count in entries if entry.vectors))
+def _tracklets(view: View, counts: Mapping[int, int]) -> int:
+    """Of about how many tracklets so many rows of each segment, by its place, are."""
+    return round(float(np.array(list(counts.values())) @ view.tracklets_a_row[list(counts)]))
 
 
 def first(hits: Iterable[Hit], top: int) -> list[Hit]:
@@ -396,7 +391,7 @@ def _highest(scores: F32, count: int) -> Ints:
     return best[np.isfinite(scores[best])]
 
 
-def _by_segment(loaded: Sequence[Loaded], places: Ints, rows: Ints) -> list[tuple[Loaded, Ints]]:
+def _by_segment(loaded: Sequence[Loaded], places: Ints, rows: Ints) -> list[tuple[Loaded, list[int]]]:
     """Rows put together by segment, each row once."""
     order = np.lexsort((rows, places))
     places, rows = places[order], rows[order]
@@ -404,5 +399,9 @@ def _by_segment(loaded: Sequence[Loaded], places: Ints, rows: Ints) -> list[tupl
     fresh[1:] = (np.diff(places) != 0) | (np.diff(rows) != 0)
     places, rows = places[fresh], rows[fresh]
     edges = np.flatnonzero(np.diff(places, prepend=-1))
-    parts = np.split(rows, edges[1:]) if len(rows) else []
-    return [(loaded[place], part) for place, part in zip(places[edges].tolist(), parts, strict=True)]
+    ends = [*edges[1:].tolist(), len(rows)]
+    every = rows.tolist()
+    return [
+        (loaded[place], every[begin:end])
+        for place, begin, end in zip(places[edges].tolist(), edges.tolist(), ends, strict=False)
+    ]

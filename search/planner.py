@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from indexer.codes import Codebook, CodePool, inner_products
 from indexer.shard.reader import Segment
+from indexer.shard.rows import pick
 
 BLOCK = 1024
 """Rows read and compared at a time: half a megabyte, which the processor keeps near."""
@@ -106,7 +107,7 @@ def measure_costs(segment: Segment, pool: CodePool | None) -> Costs:
     other = np.zeros(_CACHE // 8)  # that a processor's cache may hold instead of the rows
     exact = min(_timed(lambda: _scan(segment, query), other.sum) for _ in range(_TRIALS)) / count
     singly = random.integers(count, size=_TRIAL_READS).tolist()
-    refined = _timed(lambda: [segment.row_bytes([place]) for place in singly]) / _TRIAL_READS
+    refined = _timed(lambda: pick([(segment, [place]) for place in singly], dimension)) / _TRIAL_READS
     opened = 3 * refined  # a file more, its state, and what is cut out of the results
     if pool is None:
         return Costs(exact, opened, exact, refined)

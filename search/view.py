@@ -51,7 +51,7 @@ class Loaded:
         self.start_ms, self.end_ms = clocks.bounds(entry.start_ms, entry.end_ms, entry.clips)
         self.slot: tuple[CodePool, Slot] | None = None
         self._columns: dict[str, NDArray[Any]] = {}
-        self._means: tuple[CameraMeans, F32] | None = None
+        self._cameras: tuple[CameraMeans, Ints] | None = None
         self._scale: tuple[CameraMeans, F32] | None = None
 
     @cached_property
@@ -96,12 +96,16 @@ class Loaded:
             return heads["start"]
         return np.asarray(heads["start"] + self._shifts[heads["tracklet"]], np.int64)
 
+    def cameras_in(self, means: CameraMeans) -> Ints:
+        """(C,) where the means of the segment's cameras stand in `means.rows`."""
+        if self._cameras is None or self._cameras[0] is not means:
+            keys = [(self.entry.district, camera) for camera in self.entry.cameras]
+            self._cameras = (means, means.places(keys))
+        return self._cameras[1]
+
     def means_of(self, means: CameraMeans) -> F32:
         """(C, D) of the segment's cameras."""
-        if self._means is None or self._means[0] is not means:
-            of_cameras = means.of([(self.entry.district, camera) for camera in self.entry.cameras])
-            self._means = (means, of_cameras)
-        return self._means[1]
+        return means.rows[self.cameras_in(means)]
 
     def scale(self, means: CameraMeans) -> F32:
         """(N,) one over the length of each row less its camera's mean."""
@@ -125,8 +129,8 @@ class View:
         pool: codes in memory, of the codebook in use; None without one.
 
     Attributes:
-        start_ms, end_ms: (S,) int64, see `Loaded`.
-        vectors: (S,) int64, of each segment.
+        names: of the segments. start_ms, end_ms: (S,) int64, see `Loaded`.
+        vectors: (S,) int64, of each segment. tracklets_a_row: (S,), how many go with one vector.
         coded: (S,) bool, whether it has codes of the codebook in use.
     """
 
@@ -140,13 +144,18 @@ class View:
         entries = [loaded.entry for loaded in self.segments]
         self.start_ms = np.array([loaded.start_ms for loaded in self.segments], np.int64)
         self.end_ms = np.array([loaded.end_ms for loaded in self.segments], np.int64)
+        self.names = tuple(entry.segment for entry in entries)
         self.vectors = np.array([entry.vectors for entry in entries], np.int64)
+        tracklets = np.array([entry.tracklets for entry in entries], np.int64)
+        self.tracklets_a_row = tracklets / np.maximum(self.vectors, 1)
         name = pool.codebook.name if pool else None
         self.coded = np.array([name is not None and entry.codebook == name for entry in entries], bool)
         if pool:  # one that alone is larger than the memory for codes is compared exactly
             fits = [pool.bytes_for(entry.vectors) <= pool.budget_bytes for entry in entries]
             self.coded &= np.array(fits, bool)
-        self._districts = np.array([entry.district for entry in entries], str)
+        self._districts, self._district_of = np.unique(
+            np.array([entry.district for entry in entries], str), return_inverse=True
+        )
         self._footage: dict[frozenset[str], Footage] = {}
 
     def part(self, only: Collection[str]) -> View:
@@ -178,7 +187,7 @@ class View:
 
     def within(self, districts: Collection[str], since_ms: int | None, until_ms: int | None) -> Bools:
         """(S,) which segments are of these districts and touch this time."""
-        wanted = np.isin(self._districts, list(districts))
+        wanted = np.isin(self._districts, list(districts))[self._district_of]
         if since_ms is not None:
             wanted &= self.end_ms >= since_ms
         if until_ms is not None:

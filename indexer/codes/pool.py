@@ -197,26 +197,26 @@ def _pages(
     wanted ids, None if all are.
     """
     pages = np.concatenate([slot.pages for slot, _ in scope]) if scope else np.empty(0, np.int64)
-    counts = [len(slot.pages) for slot, _ in scope]
+    counts = np.array([len(slot.pages) for slot, _ in scope], np.int64)
+    begins = np.cumsum(counts) - counts
     owners = np.repeat(np.arange(len(scope)), counts)
-    firsts = (np.arange(len(pages)) - np.repeat(np.cumsum(counts) - counts, counts)) * _PAGE
+    firsts = (np.arange(len(pages)) - begins[owners]) * _PAGE
     if len(np.unique(pages)) < len(pages):
         raise ValueError("expected each slot at most once in a scope")
     wanted: NDArray[np.uint8] | None = None
     scanned = np.ones(len(pages), bool)
-    at = 0
-    for slot, mask in scope:
-        for number in range(len(slot.pages)) if mask is not None else ():
-            assert mask is not None
+    for place, (slot, mask) in enumerate(scope):
+        if mask is None:
+            continue
+        if mask.shape != (slot.rows,):
+            raise ValueError(f"expected a mask of {slot.rows} rows, got {mask.shape}")
+        for number, page in enumerate(slot.pages.tolist()):
             part = mask[number * _PAGE : (number + 1) * _PAGE]
             kept = int(np.count_nonzero(part))
-            scanned[at + number] = kept > 0
+            scanned[begins[place] + number] = kept > 0
             if 0 < kept < len(part):
                 if wanted is None:
                     wanted = np.full((int(pages.max()) + 1, _PAGE // 8), 255, np.uint8)
                 bits = np.packbits(part, bitorder="little")
-                wanted[slot.pages[number], : len(bits)] = bits
-        at += len(slot.pages)
-        if mask is not None and mask.shape != (slot.rows,):
-            raise ValueError(f"expected a mask of {slot.rows} rows, got {mask.shape}")
+                wanted[page, : len(bits)] = bits
     return pages[scanned], owners[scanned], firsts[scanned], wanted

@@ -7,7 +7,6 @@ whole file is compared when it is first touched, and again when the file changed
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.shard import columns
+from indexer.shard.damage import damage
 from indexer.shard.files import SegmentFiles
 from indexer.shard.handles import Handles, KeptOpen
 from indexer.shard.manifest import Manifest, parse_manifest
 from indexer.shard.records import MOST_ROWS, Attributes, Record, Stored, read_record
-from reid.errors import DamagedError, ReidError, StorageError
+from indexer.shard.rows import pick
+from reid.errors import DamagedError
 
 _CHUNK = 1 << 20
 _UNIT_ERROR = 4e-3  # of the length of a unit vector in float16, with room to spare
@@ -35,7 +36,7 @@ class Segment:
 
     Attributes:
         manifest: see `Manifest`.
-        files: where it lies.
+        files: where it lies. handles: of its files.
     """
 
     def __init__(self, files: SegmentFiles, manifest: Manifest, handles: Handles | None = None) -> None:
@@ -43,7 +44,7 @@ class Segment:
         self.manifest = manifest
         self._places = columns.places(manifest.vectors, manifest.tracklets)
         paths = {name: os.fspath(files.folder / name) for name in manifest.files}
-        self._open = KeptOpen(paths, handles)
+        self.handles = KeptOpen(paths, handles)
         self._sound: dict[str, _Stamp] = {}
 
     @classmethod
@@ -141,32 +142,10 @@ class Segment:
         Raises:
             DamagedError: a row is altered.
         """
-        vectors, heads = self.row_bytes(positions)
-        stacked = np.frombuffer(b"".join(vectors), np.float16).reshape(-1, self.manifest.dimension)
-        return stacked, np.frombuffer(b"".join(heads), columns.ROW)
-
-    def row_bytes(self, positions: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
-        """The same as bytes, each row by itself: a search reads a few rows of hundreds of segments."""
-        size, length = self.manifest.dimension * 2, columns.ROW.itemsize
-        vectors, heads = [], []
-        pread, row_sum, sum_of = os.pread, columns.row_sum, columns.sum_of  # looked up once: it is felt
-        with damage(self.files.folder):
-            in_vectors = self._open.take(self.files.VECTORS)
-            try:
-                in_columns = self._open.take(self.files.COLUMNS)
-                try:
-                    for position in positions:
-                        vector = pread(in_vectors, size, position * size)
-                        head = pread(in_columns, length, position * length)
-                        if len(vector) != size or row_sum(vector, head) != sum_of(head):
-                            raise DamagedError(f"{self.files.vectors}: row {position} is altered")
-                        vectors.append(vector)
-                        heads.append(head)
-                finally:
-                    self._open.done(self.files.COLUMNS, in_columns)
-            finally:
-                self._open.done(self.files.VECTORS, in_vectors)
-        return vectors, heads
+        found = pick([(self, positions)], self.manifest.dimension)
+        if found.damaged:
+            raise found.damaged[0]
+        return found.vectors, found.heads
 
     def codes(self) -> bytes:
         """The content of `index.faiss`.
@@ -198,8 +177,8 @@ class Segment:
         width = place.dtype.itemsize
         with (
             damage(self.files.folder),
-            self._open.opened(self.files.RECORDS) as in_records,
-            self._open.opened(self.files.COLUMNS) as in_columns,
+            self.handles.opened(self.files.RECORDS) as in_records,
+            self.handles.opened(self.files.COLUMNS) as in_columns,
         ):
             total = os.fstat(in_records).st_size
             shown = []
@@ -225,8 +204,8 @@ class Segment:
         found = []
         with (
             damage(self.files.folder),
-            self._open.opened(self.files.VECTORS) as in_vectors,
-            self._open.opened(self.files.COLUMNS) as in_columns,
+            self.handles.opened(self.files.VECTORS) as in_vectors,
+            self.handles.opened(self.files.COLUMNS) as in_columns,
         ):
             heads = self._tracklet_heads(positions)
             spans = zip(heads["row"].tolist(), heads["rows"].tolist(), strict=True)
@@ -251,7 +230,7 @@ class Segment:
 
     def _tracklet_heads(self, positions: Sequence[int]) -> NDArray[np.void]:
         size, offset = columns.TRACKLET.itemsize, self._places["tracklets"].offset
-        with self._open.opened(self.files.COLUMNS) as descriptor:
+        with self.handles.opened(self.files.COLUMNS) as descriptor:
             found = b"".join(_exactly(descriptor, size, offset + k * size) for k in positions)
         return np.frombuffer(found, columns.TRACKLET)
 
@@ -346,7 +325,7 @@ class Segment:
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:
         """A file's descriptor; its content is what was sealed."""
-        with damage(self.files.folder), self._open.opened(name) as descriptor:
+        with damage(self.files.folder), self.handles.opened(name) as descriptor:
             status = os.fstat(descriptor)
             stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
             if self._sound.get(name) != stamp:
@@ -392,22 +371,3 @@ def _read_into(descriptor: int, out: Any, offset: int) -> None:
         if not count:
             raise DamagedError(f"expected {len(view)} bytes at {offset}, found {done}")
         done += count
-
-
-@contextmanager
-def damage(folder: Path) -> Iterator[None]:
-    """Turn whatever altered bytes make numpy and msgpack raise into `DamagedError`."""
-    try:
-        yield
-    except (ReidError, GeneratorExit):
-        raise
-    except MemoryError:
-        raise StorageError(f"{folder}: not enough memory to read the segment; search fewer days") from None
-    except Exception as error:  # noqa: BLE001  damaged bytes reach parsers with errors of every kind
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            raise StorageError(
-                f"{folder}: {error.strerror}; raise the limit (ulimit -n) and try again"
-            ) from None
-        if isinstance(error, OSError) and error.errno == errno.ENOENT:
-            raise DamagedError(f"{folder}: {error.filename or 'a file'} is missing") from None
-        raise DamagedError(f"{folder}: the segment cannot be read ({error!r})") from None
