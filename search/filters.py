@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.cameras import Camera
 from indexer.clothes import UNKNOWN
-from indexer.distances import distance_m
+from indexer.distances import distances_m
 from indexer.districts import Districts
 from indexer.shard.columns import Name
 from indexer.snapshot import SegmentEntry, Snapshot
@@ -66,11 +67,13 @@ class Near:
         if not 0 < self.metres < 1e6:
             raise InputError(f"expected a radius above 0 and below 1,000 km, got {self.metres:g} m")
 
-    def holds(self, camera: Camera) -> bool | None:
-        """Is the camera within the radius? None when nobody knows where it is."""
-        if camera.latitude is None or camera.longitude is None:
-            return None
-        return distance_m(self.latitude, self.longitude, camera.latitude, camera.longitude) <= self.metres
+    def hold(self, cameras: Sequence[Camera]) -> list[bool | None]:
+        """Is each camera within the radius? None when nobody knows where it is."""
+        places = np.array(
+            [(camera.latitude, camera.longitude) for camera in cameras], np.float64
+        ).reshape(-1, 2)  # fmt: skip
+        metres = distances_m(self.latitude, self.longitude, places[:, 0], places[:, 1])
+        return [None if each != each else each <= self.metres for each in metres.tolist()]
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,21 @@ class Filters:
         if self.near is None:
             return Scope(self, frozenset(asked), ())
         known = snapshot.cameras
-        inside = {key: self.near.holds(known[key]) if key in known else None for key in asked}
+        placed = [key for key in asked if key in known]
+        inside = dict(zip(placed, self.near.hold([known[key] for key in placed]), strict=True))
         return Scope(
-            self, frozenset(key for key in asked if inside[key]),
-            tuple(sorted(key for key in asked if inside[key] is None)),
+            self, frozenset(key for key, is_inside in inside.items() if is_inside),
+            tuple(sorted(key for key in asked if inside.get(key) is None)),
         )  # fmt: skip
+
+
+class _Chosen(NamedTuple):
+    """Which of some cameras count: one by one, as (C,), whether some do and whether every one does."""
+
+    kept: list[bool]
+    mask: NDArray[np.bool_]
+    some: bool
+    every: bool
 
 
 @dataclass(frozen=True)
@@ -136,6 +149,9 @@ class Scope:
     filters: Filters
     keys: frozenset[Key]
     unplaced: tuple[Key, ...]
+    _chosen: dict[tuple[str, tuple[str, ...]], _Chosen] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def is_partial(self) -> bool:
@@ -144,19 +160,27 @@ class Scope:
 
     def wants(self, entry: SegmentEntry) -> bool:
         """Does this segment, of the asked districts and time, show a camera in scope?"""
-        return any((entry.district, camera) in self.keys for camera in entry.cameras)
+        return self._chosen_of(entry).some
 
     def cameras_of(self, entry: SegmentEntry) -> NDArray[np.bool_] | None:
         """(C,) which of a segment's cameras count; None when all do."""
-        if not self.is_partial:
-            return None
-        wanted = np.array([(entry.district, camera) in self.keys for camera in entry.cameras], bool)
-        return None if wanted.all() else wanted
+        chosen = self._chosen_of(entry)
+        return None if chosen.every or not self.is_partial else chosen.mask
 
     def rows_at_most(self, entry: SegmentEntry) -> int:
         """How many of a segment's rows can count, told by its cameras alone."""
-        wanted = self.cameras_of(entry)
-        return entry.vectors if wanted is None else int(np.array(entry.rows_by_camera)[wanted].sum())
+        if not self.is_partial:
+            return entry.vectors
+        return sum(compress(entry.rows_by_camera, self._chosen_of(entry).kept))
+
+    def _chosen_of(self, entry: SegmentEntry) -> _Chosen:
+        """Found once for all segments of the same cameras: there are hundreds, each of them asked thrice."""
+        key = entry.district, entry.cameras
+        found = self._chosen.get(key)
+        if found is None:
+            kept = [(entry.district, camera) in self.keys for camera in entry.cameras]
+            found = self._chosen[key] = _Chosen(kept, np.array(kept, bool), any(kept), all(kept))
+        return found
 
     def all_rows(self, start_ms: NDArray[np.int64], end_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(S,) of segments of the asked districts with these first and last times: do all rows count?"""

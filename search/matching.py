@@ -370,7 +370,8 @@ def contents_of(view: View, loaded: Loaded, positions: Sequence[int]) -> list[Co
     means, true = loaded.means_of(view.means), loaded.clocks.record
     found = loaded.segment.vectors_of(positions)
     together = unit_rows(np.concatenate([rows - means[camera] for rows, camera in found]))
-    vectors = np.split(together, np.cumsum([len(rows) for rows, _ in found[:-1]]))
+    ends = np.cumsum([len(rows) for rows, _ in found]).tolist()
+    vectors = [together[begin:end] for begin, end in pairwise([0, *ends])]
     shown = zip(loaded.segment.contents(positions), vectors, strict=True)
     return [Content(true(record), thumbnail, own, said) for (record, thumbnail, said), own in shown]
 

@@ -91,7 +91,7 @@ def test_a_radius_is_that_of_the_product() -> None:
     cameras = [camera for district in districts_of(SCENE) for camera in district.cameras]
     here = [camera for camera in cameras if camera.district in one.districts]
     inside = dict(zip(cameras, one.cameras(cameras), strict=True))
-    assert [bool(inside[camera]) for camera in here] == [near.holds(camera) for camera in here]
+    assert [bool(inside[camera]) for camera in here] == near.hold(here)
     assert 0 < sum(map(int, inside.values())) < len(here)
     assert not inside[next(camera for camera in cameras if camera.district not in one.districts)]
 

@@ -189,7 +189,7 @@ class Segment:
                 data = _exactly(in_records, size, at)
                 row = _exactly(in_columns, width, place.offset + position * width)
                 record, thumbnail = data[: head["record"]], data[head["record"] :]
-                _check_record(self.files.records, head, record, thumbnail, row)
+                _check_record(self.files, head, record, thumbnail, row)
                 shown.append((read_record(record), thumbnail, np.frombuffer(row, np.int8)))
             return shown
 
@@ -317,7 +317,7 @@ class Segment:
         if not fits:
             raise DamagedError(f"{self.files.columns}: counts or order do not fit together")
         for head, one in zip(tracklets, self.stored(), strict=True):
-            _check_record(self.files.records, head, one.record, one.thumbnail, one.attributes.tobytes())
+            _check_record(self.files, head, one.record, one.thumbnail, one.attributes.tobytes())
             record = read_record(one.record)
             if (record.id, record.camera, record.start_ms) != (one.id, one.camera, one.start_ms):
                 raise DamagedError(f"{self.files.records}: the record of {one.id} says something else")
@@ -338,9 +338,11 @@ class Segment:
             yield descriptor
 
 
-def _check_record(path: Path, head: np.void, record: bytes, thumbnail: bytes, attributes: bytes) -> None:
+def _check_record(
+    files: SegmentFiles, head: np.void, record: bytes, thumbnail: bytes, attributes: bytes
+) -> None:
     if columns.tracklet_sum(record, thumbnail, attributes) != head["sum"]:
-        raise DamagedError(f"{path}: the record of {int(head['id']):016x} is altered")
+        raise DamagedError(f"{files.records}: the record of {int(head['id']):016x} is altered")
 
 
 def _check_length(path: Path | str, found: int, wanted: int) -> None:
