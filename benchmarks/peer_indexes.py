@@ -148,7 +148,7 @@ class _AfterSearch(ABC):
     """Asks for more than wanted, and filters the answers."""
 
     filtering = "after (more asked for)"
-    efforts: tuple[int, ...] = (10, 100, 1000, 10_000, 100_000)
+    efforts: tuple[int, ...] = (10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
     _columns: Columns
 
     def search(self, question: Question, effort: int) -> Ints:

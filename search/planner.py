@@ -83,8 +83,8 @@ def choose(
     if codebook is None or not coded or exact_ms <= AFFORDABLE_MS:
         return EXACT
     depths = [max(depth, 3 * top) for depth in _DEPTHS]
-    enough = [depth for depth in depths if codebook.expected_recall(coded, depth) >= WANTED_RECALL]
-    refine = enough[0] if enough else depths[-1]
+    enough = (depth for depth in depths if codebook.expected_recall(coded, depth) >= WANTED_RECALL)
+    refine = next(enough, depths[-1])
     codes_ms = (uncoded * costs.exact_us + coded * costs.code_us + refine * costs.refined_us) / 1000
     if exact_ms <= codes_ms:
         return EXACT

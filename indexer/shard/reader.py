@@ -182,7 +182,8 @@ class Segment:
         ):
             total = os.fstat(in_records).st_size
             shown = []
-            for position, head in zip(positions, self._tracklet_heads(positions), strict=True):
+            heads = self._tracklet_heads(in_columns, positions)
+            for position, head in zip(positions, heads, strict=True):
                 size, at = int(head["record"]) + int(head["thumbnail"]), int(head["at"])
                 if at + size > total:  # altered sizes must not ask for more memory than there is
                     raise DamagedError(f"{self.files.records}: expected {size} bytes at {at} of {total}")
@@ -207,7 +208,7 @@ class Segment:
             self.handles.opened(self.files.VECTORS) as in_vectors,
             self.handles.opened(self.files.COLUMNS) as in_columns,
         ):
-            heads = self._tracklet_heads(positions)
+            heads = self._tracklet_heads(in_columns, positions)
             spans = zip(heads["row"].tolist(), heads["rows"].tolist(), strict=True)
             for position, (first, count) in zip(positions, spans, strict=True):
                 if not (1 <= count <= MOST_ROWS and first + count <= total):
@@ -228,10 +229,9 @@ class Segment:
                 found.append((vectors, int(around["camera"][before])))
         return found
 
-    def _tracklet_heads(self, positions: Sequence[int]) -> NDArray[np.void]:
+    def _tracklet_heads(self, in_columns: int, positions: Sequence[int]) -> NDArray[np.void]:
         size, offset = columns.TRACKLET.itemsize, self._places["tracklets"].offset
-        with self.handles.opened(self.files.COLUMNS) as descriptor:
-            found = b"".join(_exactly(descriptor, size, offset + k * size) for k in positions)
+        found = b"".join([_exactly(in_columns, size, offset + k * size) for k in positions])
         return np.frombuffer(found, columns.TRACKLET)
 
     def stored(self) -> Iterator[Stored]:
