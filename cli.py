@@ -813,10 +813,12 @@ def export_evidence(
     settings, table = _settings(archive)
     snapshot = _snapshot(archive)
     check_target(out)
-    load = functools.partial(load_detector, settings.detector, archive.models) if blur else None
+    blurring = functools.partial(load_detector, settings.detector, archive.models, runtime=settings.runtime)
     purpose = _purpose(archive, case, reason)
     with _shown_progress("exporting") as progress:
-        done = export_recorded(archive, settings, purpose, snapshot, table, out, load, progress)
+        done = export_recorded(
+            archive, settings, purpose, snapshot, table, out, blurring if blur else None, progress
+        )
     if as_json:
         _print_json(asdict(done))
     else:
@@ -974,8 +976,8 @@ def describe(
 
     archive = _archive(home)
     settings, _ = _settings(archive)
-    embedder = load_embedder(model or settings.embedder, archive.models)
-    detector = load_detector(settings.detector, archive.models)
+    embedder = load_embedder(model or settings.embedder, archive.models, settings.runtime)
+    detector = load_detector(settings.detector, archive.models, runtime=settings.runtime)
     query = read_query(photo, detector, embedder, person, _parse_box(box) if box is not None else None)
     shown = crop(query.picture, np.array(query.person_box, np.float32))
     logits = embedder.attributes([shown])
@@ -1017,7 +1019,8 @@ def evaluate(
 
     archive = _archive(home)
     labelled = read_folder(folder)
-    embedder = load_embedder(model or _settings(archive)[0].embedder, archive.models)
+    settings, _ = _settings(archive)
+    embedder = load_embedder(model or settings.embedder, archive.models, settings.runtime)
     with _shown_progress("embedding") as progress:
         vectors, skipped = embed_folder(labelled, embedder, progress)
     evaluation, spec = measured(vectors), embedder.spec
@@ -1084,19 +1087,26 @@ def train(
 @_command
 def models_list(home: Home = None, as_json: Json = False) -> None:
     """List the models: built in, and added to this archive."""
+    from dataclasses import asdict
+
     from reid.models import known_models
+    from reid.runtimes.choice import kept_choice
     from reid.weights import is_present
 
     archive = _archive(home)
     settings, _ = _settings(archive)
+    specs = known_models(archive.models)
+    chosen = {spec.name: kept_choice(spec) if spec.backend == "torch" else None for spec in specs}
     rows = [
         {
             "name": spec.name, "task": spec.task, "backend": spec.backend, "dimension": spec.dimension,
             "licence": spec.licence, "training_data": spec.training_data, "origin": spec.origin,
             "sha256": spec.sha256, "present": is_present(spec, archive.models),
             "in_use": spec.name in (settings.detector, settings.embedder),
+            "runtime": settings.runtime if spec.backend == "torch" else spec.backend,
+            "chosen": asdict(choice) if (choice := chosen[spec.name]) is not None else None,
         }
-        for spec in known_models(archive.models)
+        for spec in specs
     ]  # fmt: skip
     if as_json:
         _print_json({"models": rows})
@@ -1685,7 +1695,7 @@ def _choice(archive: ArchiveFiles, settings: Settings) -> PipelineChoice:
     from indexer.pipeline import PipelineChoice, PipelineOptions
 
     looking = PipelineOptions(settings.frames_per_second, settings.whole_look_seconds)
-    return PipelineChoice(settings.detector, settings.embedder, archive.models, looking)
+    return PipelineChoice(settings.detector, settings.embedder, archive.models, looking, settings.runtime)
 
 
 @contextmanager
@@ -1814,8 +1824,8 @@ def _models(archive: ArchiveFiles, settings: Settings) -> tuple[Detector, Embedd
     from reid.detector import load_detector
     from reid.embedder import load_embedder
 
-    detector = load_detector(settings.detector, archive.models)
-    return detector, load_embedder(settings.embedder, archive.models)
+    detector = load_detector(settings.detector, archive.models, runtime=settings.runtime)
+    return detector, load_embedder(settings.embedder, archive.models, settings.runtime)
 
 
 def _purpose(archive: ArchiveFiles, case: str | None = None, reason: str | None = None) -> Purpose:

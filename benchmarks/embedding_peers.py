@@ -25,7 +25,7 @@ from reid.models import find_model
 from reid.networks.checkpoints import fold_batch_norms
 from reid.networks.osnet import BUILDERS
 from reid.runtimes.onnx import OnnxRuntime
-from reid.runtimes.pytorch import TorchRuntime
+from reid.runtimes.pytorch import TorchRuntime, threads
 
 _NETWORK = "osnet_x0_25"
 _SPEC, _FILE = "osnet-x0.25-msmt17-onnx", "osnet_x0_25_msmt17.onnx"
@@ -81,11 +81,11 @@ def _onnx(weights: Path) -> Embed | None:
     path = EVAL / "models" / _FILE
     if not path.exists():
         return None
-    return Embedder(find_model(_SPEC, "embed"), OnnxRuntime(path)).embed
+    return Embedder(find_model(_SPEC, "embed"), OnnxRuntime(path, threads=threads())).embed
 
 
 def _default(weights: Path) -> Embed:
-    return load_embedder().embed
+    return load_embedder(runtime="auto").embed
 
 
 _MADE: dict[str, Callable[[Path], Embed | None]] = {

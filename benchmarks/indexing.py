@@ -276,7 +276,7 @@ class _TimedDetector:
     """The default detector, with the seconds it took."""
 
     def __init__(self) -> None:
-        self._detector = load_detector()
+        self._detector = load_detector(runtime="auto")
         self.spec: ModelSpec = self._detector.spec
         self.seconds = 0.0
 
@@ -293,7 +293,7 @@ class _TimedEmbedder(Embedder):
     """The default embedder, with the seconds it took."""
 
     def __init__(self) -> None:
-        self.__dict__ = load_embedder().__dict__
+        self.__dict__ = load_embedder(runtime="auto").__dict__
         self.seconds = 0.0
 
     def embed(self, crops: Sequence[Picture]) -> Any:

@@ -168,14 +168,14 @@ def _open_case(archive: ArchiveFiles) -> None:
 
 def _models(archive: ArchiveFiles, settings: Settings) -> Any:
     return (
-        load_detector(settings.detector, archive.models),
-        load_embedder(settings.embedder, archive.models),
+        load_detector(settings.detector, archive.models, runtime=settings.runtime),
+        load_embedder(settings.embedder, archive.models, settings.runtime),
     )
 
 
 def _night(archive: ArchiveFiles, settings: Settings) -> tuple[NightRecord, float]:
     looking = PipelineOptions(settings.frames_per_second, settings.whole_look_seconds)
-    choice = PipelineChoice(settings.detector, settings.embedder, archive.models, looking)
+    choice = PipelineChoice(settings.detector, settings.embedder, archive.models, looking, settings.runtime)
     work = Work(
         lambda clips: local_executor(choice, fitting_workers("auto", clips), settings.worker_memory_mb),
         RunOptions(),

@@ -148,8 +148,8 @@ def _index(truth: Truth, archive: ArchiveFiles) -> Indexed:
     with Catalogue(archive, "create") as catalogue:
         catalogue.put_cameras(read_cameras(truth.files.cameras, districts))
     pipeline = Pipeline(
-        load_detector(settings.detector, archive.models),
-        load_embedder(settings.embedder, archive.models),
+        load_detector(settings.detector, archive.models, runtime=settings.runtime),
+        load_embedder(settings.embedder, archive.models, settings.runtime),
         PipelineOptions(settings.frames_per_second, settings.whole_look_seconds),
     )
     requests = find_clips([truth.files.footage], Given(), districts)

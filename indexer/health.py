@@ -20,6 +20,9 @@ from indexer.snapshot import Snapshot
 from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import ArchiveError, DamagedError, ReidError
 from reid.models import find_model
+from reid.registry import ModelSpec
+from reid.runtimes import Wanted
+from reid.runtimes.choice import kept_choice, openvino_version
 from reid.weights import checked_paths
 
 State = Literal["ok", "warning", "failed"]
@@ -68,11 +71,15 @@ def _clock() -> Check:
 
 
 def _extras() -> Iterator[Check]:
-    for module, extra in (("onnxruntime", "onnx"), ("openvino", "openvino")):
+    uses = (
+        ("onnxruntime", "onnx", "only needed for such models"),
+        ("openvino", "openvino", "needed for such models, and mostly the faster one for the embedded models"),
+    )
+    for module, extra, use in uses:
         if importlib.util.find_spec(module):
             yield Check(f"extra {extra}", "ok", f"{module} {metadata.version(module)}")
         else:
-            hint = f"not installed; only needed for such models: pip install 'reid-search[{extra}]'"
+            hint = f"not installed; {use}: pip install 'reid-search[{extra}]'"
             yield Check(f"extra {extra}", "ok", hint)
 
 
@@ -88,8 +95,25 @@ def _models(archive: ArchiveFiles) -> Iterator[Check]:
             spec = find_model(name, "detect" if task == "detect" else "embed", archive.models)
             checked_paths(spec, archive.models)
             yield Check(f"model {name}", "ok", f"sha256 {spec.sha256[:12]}… as registered")
+            yield Check(f"runtime of {name}", "ok", _runtime(spec, settings.runtime))
         except ReidError as error:
             yield Check(f"model {name}", "failed", str(error))
+
+
+def _runtime(spec: ModelSpec, wanted: Wanted) -> str:
+    """What runs a model here, and how fast it was tried to be."""
+    if spec.backend != "torch":
+        return f"{spec.backend}, which its file is made for"
+    if wanted != "auto":
+        return f"{wanted}, as the setting runtime says"
+    if openvino_version() is None:
+        return "torch: openvino is not installed"
+    choice = kept_choice(spec)
+    if choice is None:
+        return "not chosen yet: whoever loads it first tries torch and openvino (without a GPU), in seconds"
+    tried = ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in choice.seconds.items())
+    why = f"; openvino is no choice: {choice.note}" if choice.note else ""
+    return f"{choice.runtime} (a batch on one thread took {tried}; {choice.measured_at}{why})"
 
 
 def _space(archive: ArchiveFiles) -> Check:

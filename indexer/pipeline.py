@@ -26,6 +26,7 @@ from reid.images import crop, sharpness
 from reid.models import find_model
 from reid.quality import crop_quality
 from reid.registry import ModelSpec
+from reid.runtimes import Wanted
 from reid.runtimes.pytorch import use_one_thread
 
 WHOLE_LOOK_S = 15.0
@@ -79,12 +80,14 @@ class PipelineChoice:
         detector, embedder: names.
         models: the folder models were added to.
         options: how a clip is looked at.
+        runtime: see `reid.runtimes.Wanted`.
     """
 
     detector: str
     embedder: str
     models: Path | None
     options: PipelineOptions
+    runtime: Wanted = "torch"
 
     def kit(self) -> Kit:
         """What it looks with.
@@ -103,8 +106,8 @@ class PipelineChoice:
             UnknownNameError, ModelError: see `load_detector`.
         """
         use_one_thread()
-        detector = load_detector(self.detector, self.models)
-        return Pipeline(detector, load_embedder(self.embedder, self.models), self.options)
+        detector = load_detector(self.detector, self.models, runtime=self.runtime)
+        return Pipeline(detector, load_embedder(self.embedder, self.models, self.runtime), self.options)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from indexer.shard.files import ArchiveFiles
 from reid.durable import make_folder, write_file
 from reid.errors import InputError, storage_errors
 from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER
+from reid.runtimes import Wanted
 
 HOME_VARIABLE = "REID_HOME"
 DEFAULT_HOME = "~/reid-archive"
@@ -51,6 +52,11 @@ class Settings(BaseSettings):
     embedder: str = Field(
         DEFAULT_EMBEDDER,
         description="Model that describes them; once footage is indexed, changed by: reid reindex",
+    )
+    runtime: Wanted = Field(
+        "auto",
+        description="What runs the models that are ours: torch, openvino, or auto: the faster one, measured"
+        " once on each machine",
     )
     frames_per_second: float = Field(
         5.0, gt=0, le=60, description="How many frames of each second of footage are looked at"

@@ -20,12 +20,10 @@ from reid.boxes import Boxes, Detections, clip, suppress
 from reid.errors import ModelError
 from reid.images import Picture, resize_bilinear
 from reid.models import find_model
-from reid.networks.ssdlite import FineSsdLite, anchors, fine_anchors, load_ssdlite
+from reid.networks.ssdlite import anchors, fine_anchors
 from reid.registry import DEFAULT_DETECTOR, ModelSpec
-from reid.runtimes import Runtime
-from reid.runtimes.onnx import OnnxRuntime
-from reid.runtimes.openvino import OpenVinoRuntime
-from reid.runtimes.pytorch import TorchRuntime
+from reid.runtimes import Runtime, Wanted
+from reid.runtimes.build import open_file, open_ssdlite
 from reid.weights import checked_paths
 
 Floats = NDArray[np.float32]
@@ -101,28 +99,31 @@ class Detector(Protocol):
 
 
 def load_detector(
-    name: str = DEFAULT_DETECTOR, models: Path | None = None, options: DetectorOptions | None = None
+    name: str = DEFAULT_DETECTOR,
+    models: Path | None = None,
+    options: DetectorOptions | None = None,
+    runtime: Wanted = "torch",
 ) -> Detector:
     """The detector of this name, its files checked by sha256.
 
     Args:
         name: of a built-in row or of a model added to `models`.
         models: the folder models were added to (`$REID_HOME/models`), if there is one.
+        runtime: what runs it, if its network is ours.
 
     Raises:
         UnknownNameError: no detector has the name.
         ModelError: files missing, altered or not fitting; MissingExtraError: a framework is missing.
+        StorageError: OpenVINO is wanted and the cache folder cannot be written.
     """
     spec = find_model(name, "detect", models)
     paths = checked_paths(spec, models)
     options = options or DetectorOptions()
     if spec.builder == "ssdlite_mobilenet_v2":
-        network = load_ssdlite(paths[0])
-        whole, fine = TorchRuntime(network, bfloat16=True), TorchRuntime(FineSsdLite(network), bfloat16=True)
+        whole, fine = open_ssdlite(spec, paths[0], runtime)
         return PyramidDetector(spec, whole, fine, options)
-    runtime = OnnxRuntime(paths[0]) if spec.backend == "onnx" else OpenVinoRuntime(*paths)
     kinds = {"yolox": YoloxDetector, "ssd_rows": SsdRowsDetector}
-    return kinds[spec.builder](spec, runtime, options)
+    return kinds[spec.builder](spec, open_file(spec, paths), options)
 
 
 @dataclass(frozen=True)

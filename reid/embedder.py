@@ -16,7 +16,7 @@ from reid.errors import ModelError
 from reid.images import Picture, resize
 from reid.models import find_model
 from reid.registry import DEFAULT_EMBEDDER, ModelSpec
-from reid.runtimes import Runtime
+from reid.runtimes import Runtime, Wanted
 from reid.runtimes.build import open_embedding
 from reid.vectors import unit_rows
 from reid.weights import checked_paths
@@ -104,16 +104,20 @@ class Embedder:
         return [output[:count] + output[count:] if self.spec.mirror else output for output in outputs]
 
 
-def load_embedder(name: str = DEFAULT_EMBEDDER, models: Path | None = None) -> Embedder:
+def load_embedder(
+    name: str = DEFAULT_EMBEDDER, models: Path | None = None, runtime: Wanted = "torch"
+) -> Embedder:
     """The embedder of this name, its files checked by sha256.
 
     Args:
         name: of a built-in row or of a model added to `models`.
         models: the folder models were added to (`$REID_HOME/models`), if there is one.
+        runtime: what runs it, if its network is ours.
 
     Raises:
         UnknownNameError: no embedder has the name.
         ModelError: files missing, altered or not fitting; MissingExtraError: a framework is missing.
+        StorageError: OpenVINO is wanted and the cache folder cannot be written.
     """
     spec = find_model(name, "embed", models)
-    return Embedder(spec, open_embedding(spec, checked_paths(spec, models)))
+    return Embedder(spec, open_embedding(spec, checked_paths(spec, models), runtime))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from pathlib import Path
 from indexer.coverage import Coverage
 from indexer.times import milliseconds
 from reid.calibration import Calibration
+from reid.processor import processor
 from search.engine import Engine
 from search.matching import Found
 from search.request import Request
@@ -156,12 +156,3 @@ def libraries() -> Mapping[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-@lru_cache(maxsize=1)
-def processor() -> str:
-    """Its model, where the system tells; else its architecture."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -32,8 +32,9 @@ from indexer.shard.files import ArchiveFiles
 from reid.detector import load_detector
 from reid.durable import make_folder, write_file
 from reid.embedder import load_embedder
+from reid.processor import processor
 from reid.vectors import unit_rows
-from search.provenance import code_version, processor
+from search.provenance import code_version, libraries
 from search.trial_clips import Costs, costs_of
 
 _TRIAL_ROWS = 1 << 16
@@ -114,7 +115,8 @@ def _key(settings: Settings, clips: Sequence[Path]) -> str:
     known = [(str(clip), clip.stat().st_size) for clip in clips if clip.exists()]
     what = (
         processor(), len(os.sched_getaffinity(0)), settings.detector, settings.embedder,
-        settings.frames_per_second, settings.whole_look_seconds, code_version(), known,
+        settings.frames_per_second, settings.whole_look_seconds, settings.runtime,
+        sorted(libraries().items()), code_version(), known,
     )  # fmt: skip
     return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
@@ -138,7 +140,8 @@ def _alone(work: Callable[..., Rates], *given: Any) -> Rates:
 def measure(home: Path, settings: Settings, clips: Sequence[Path]) -> Rates:
     """Measure in this process; see `rates_of`."""
     models = ArchiveFiles(home).models
-    detector, embedder = load_detector(settings.detector, models), load_embedder(settings.embedder, models)
+    detector = load_detector(settings.detector, models, runtime=settings.runtime)
+    embedder = load_embedder(settings.embedder, models, settings.runtime)
     dimension = embedder.spec.dimension
     assert dimension is not None
     with tempfile.TemporaryDirectory(prefix="reid-trial-") as folder:

@@ -188,8 +188,8 @@ class SlowEmbedder(world.FakeEmbedder):
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(trial_clips, "time", clock)
-    monkeypatch.setattr(trial, "load_detector", lambda name, models: SlowDetector(clock))
-    monkeypatch.setattr(trial, "load_embedder", lambda name, models: SlowEmbedder(clock))
+    monkeypatch.setattr(trial, "load_detector", lambda *_, **__: SlowDetector(clock))
+    monkeypatch.setattr(trial, "load_embedder", lambda *_: SlowEmbedder(clock))
     monkeypatch.setattr(trial, "_scans", lambda folder, dimension: (60.0, 8.0, 40.0))
     monkeypatch.setattr(trial, "_alone", lambda work, *given: work(*given))
 

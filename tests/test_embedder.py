@@ -24,7 +24,7 @@ from reid.networks.peoplenet import BUILDERS
 from reid.networks.rnet import RNet
 from reid.registry import DEFAULT_EMBEDDER, SPECS
 from reid.runtimes.onnx import OnnxRuntime
-from reid.runtimes.openvino import OpenVinoRuntime
+from reid.runtimes.openvino import OpenVinoRuntime, read_pair
 from reid.runtimes.pytorch import TorchRuntime
 from reid.vectors import unit_rows
 from reid.weights import checked_paths
@@ -306,9 +306,10 @@ def test_public_files_give_their_own_vectors(name: str, filled: Path) -> None:
     if spec.backend == "onnx":
         mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
         batch = ((pixels[..., ::-1] - mean) / std).transpose(0, 3, 1, 2).astype(np.float32)
-        direct = OnnxRuntime(paths[0])(np.ascontiguousarray(batch))[0]
+        direct = OnnxRuntime(paths[0], threads=1)(np.ascontiguousarray(batch))[0]
     else:
-        direct = OpenVinoRuntime(*paths)(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))[0]
+        batch = pixels.transpose(0, 3, 1, 2)
+        direct = OpenVinoRuntime(read_pair(*paths), threads=1)(np.ascontiguousarray(batch))[0]
     found = embedder.embed(crops)
     assert found.shape == (5, spec.dimension)
     assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)

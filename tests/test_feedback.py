@@ -180,7 +180,7 @@ def test_a_judged_sighting_without_its_copy_is_refused(red: Query) -> None:  # n
 @pytest.fixture
 def home(made: ArchiveFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
     monkeypatch.setattr("reid.embedder.load_embedder", lambda *_: FakeEmbedder())
-    monkeypatch.setattr("reid.detector.load_detector", lambda *_: FakeDetector())
+    monkeypatch.setattr("reid.detector.load_detector", lambda *_, **__: FakeDetector())
     return copy_of(made, tmp_path).home
 
 

@@ -306,7 +306,7 @@ def test_real_weights_give_the_vectors_of_the_exported_file(tmp_path: Path) -> N
     torch.save(exported_state(ONNX), tmp_path / "weights.pth")
     network = load_strictly(BUILDERS["osnet_x0_25"](), tmp_path / "weights.pth").eval()
     batch = np.random.default_rng(0).normal(size=(4, 3, 256, 128)).astype(np.float32)
-    reference = torch.from_numpy(OnnxRuntime(ONNX)(batch)[0])
+    reference = torch.from_numpy(OnnxRuntime(ONNX, threads=1)(batch)[0])
     with torch.inference_mode():
         plain = network(torch.from_numpy(batch))
         folded = fold_batch_norms(network)(torch.from_numpy(batch))

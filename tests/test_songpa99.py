@@ -171,7 +171,7 @@ def faked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CitySettings:
     monkeypatch.setattr(songpa99, "QUICK", HAND_MADE)
     monkeypatch.setattr(songpa99, "make_city", make_city)
     monkeypatch.setattr(songpa99, "find_renderer", lambda: (studio.FakeStudio, "fake"))
-    monkeypatch.setattr(songpa99, "load_detector", lambda *_: FakeDetector())
+    monkeypatch.setattr(songpa99, "load_detector", lambda *_, **__: FakeDetector())
     monkeypatch.setattr(songpa99, "load_embedder", lambda *_: FakeEmbedder())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return HAND_MADE

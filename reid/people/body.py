@@ -8,17 +8,16 @@ Knows no clothes and no pose. The only module that imports anny.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.cache import cache_folder
 from reid.durable import make_folder, write_npz
 from reid.errors import MissingExtraError
 
@@ -130,7 +129,7 @@ def body_model() -> BodyModel:
         version = metadata.version("anny")
     except metadata.PackageNotFoundError:
         raise MissingExtraError("anny", "synthetic") from None
-    path = _cache_folder() / f"body-{version}-{_FORMAT}.npz"
+    path = cache_folder() / f"body-{version}-{_FORMAT}.npz"
     if not path.exists():
         make_folder(path.parent)
         write_npz(path, _thin(_read_anny()))
@@ -146,10 +145,6 @@ def _pack(arrays: Mapping[str, Any]) -> BodyModel:
     for name in ("bones", "features"):
         values[name] = tuple(str(each) for each in values[name])
     return BodyModel(**values)
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reid-search"
 
 
 def _read_anny() -> dict[str, Any]:

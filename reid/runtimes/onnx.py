@@ -13,19 +13,27 @@ from reid.errors import MissingExtraError, ModelError
 class OnnxRuntime:
     """An ONNX network behind the `Runtime` interface.
 
+    Args:
+        path: its file.
+        threads: on which it computes.
+
     Raises:
         MissingExtraError: onnxruntime is not installed.
         ModelError: the file is not an ONNX network with one picture input.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, threads: int) -> None:
         try:
             import onnxruntime
         except ImportError:
             raise MissingExtraError("onnxruntime", "onnx") from None
         onnxruntime.set_default_logger_severity(3)
         try:
-            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # noqa: BLE001  onnxruntime raises its own untyped errors
             raise ModelError(f"{path}: ONNX Runtime cannot load it ({error})") from None
         inputs = self._session.get_inputs()

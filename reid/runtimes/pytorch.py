@@ -5,6 +5,9 @@ With `reid/networks` the only code that imports torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,6 +28,32 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def threads() -> int:
+    """On how many threads this process computes; other runtimes keep to it."""
+    return torch.get_num_threads()
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Compute on one thread in here."""
+    before = threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def example(shape: Sequence[int]) -> torch.Tensor:
+    """A tensor of that shape, to trace a module with."""
+    return torch.zeros(tuple(shape))
+
+
+def has_gpu() -> bool:
+    """True where torch computes on a GPU."""
+    return torch.cuda.is_available()
+
+
 class TorchRuntime:
     """A module in inference mode behind the `Runtime` interface.
 
@@ -34,7 +63,7 @@ class TorchRuntime:
     """
 
     def __init__(self, module: nn.Module, *, bfloat16: bool = False) -> None:
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = torch.device("cuda" if has_gpu() else "cpu")
         native = self._device.type == "cuda" or _cpu_has_bfloat16()
         self._type = torch.bfloat16 if bfloat16 and native else torch.float32
         self._module = module.eval().to(self._device, self._type, memory_format=torch.channels_last)  # type: ignore[call-overload]

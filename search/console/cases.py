@@ -215,7 +215,9 @@ def export(
             f"case {case.id} holds {len(foreign)} decisions in districts that you may not see; somebody who"
             " may see them must export it"
         )
-    load = functools.partial(load_detector, station.settings.detector, station.archive.models)
+    load = functools.partial(
+        load_detector, station.settings.detector, station.archive.models, runtime=station.settings.runtime
+    )
     folder = Path(tempfile.mkdtemp(prefix="reid-export-"))
     try:
         name = f"evidence-{re.sub(r'[^0-9A-Za-z가-힣._-]', '_', case.id)}"

@@ -99,4 +99,5 @@ class Station:
 
 def load_models(archive: ArchiveFiles, settings: Settings) -> tuple[Detector, Embedder]:
     """The models in use."""
-    return load_detector(settings.detector, archive.models), load_embedder(settings.embedder, archive.models)
+    detector = load_detector(settings.detector, archive.models, runtime=settings.runtime)
+    return detector, load_embedder(settings.embedder, archive.models, settings.runtime)
