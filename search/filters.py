@@ -164,8 +164,10 @@ class Scope:
 
     def cameras_of(self, entry: SegmentEntry) -> NDArray[np.bool_] | None:
         """(C,) which of a segment's cameras count; None when all do."""
+        if not self.is_partial:
+            return None
         chosen = self._chosen_of(entry)
-        return None if chosen.every or not self.is_partial else chosen.mask
+        return None if chosen.every else chosen.mask
 
     def rows_at_most(self, entry: SegmentEntry) -> int:
         """How many of a segment's rows can count, told by its cameras alone."""
@@ -217,5 +219,5 @@ class Scope:
                 kept.append((columns[name] & np.uint16(colours)) != 0)
         if not kept:
             return None
-        keep = np.logical_and.reduce(kept)
+        keep = kept[0] if len(kept) == 1 else np.logical_and.reduce(kept)
         return None if keep.all() else keep
