@@ -269,7 +269,7 @@ def test_the_output_keeps_what_the_joined_vectors_tell() -> None:
     network = trainer.averaged
     pixels = prepare(made_crops().gather(np.arange(24)), (64, 32), CPU)
     with torch.no_grad():
-        joined = network.joined(pixels)[0]
+        joined = network.joined(network.features(pixels))
         size = network.config.dimension
         torch.testing.assert_close(network(pixels)[0], joined[:, :size])
         fit_reduction(network, made_crops(), (64, 32))
@@ -278,7 +278,7 @@ def test_the_output_keeps_what_the_joined_vectors_tell() -> None:
     torch.testing.assert_close(weight @ weight.T, torch.eye(size), atol=1e-4, rtol=0)
     mirrored = pixels.flip(3)
     with torch.no_grad():
-        whole = joined + network.joined(mirrored)[0]
+        whole = joined + network.joined(network.features(mirrored))
         both = told + network(mirrored)[0]
     # Fewer crops than directions: nothing is lost of how they differ, and they lie around nothing.
     apart = [torch.cdist(vectors, vectors) for vectors in (both, whole)]

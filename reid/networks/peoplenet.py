@@ -37,7 +37,9 @@ class NetConfig:
         blocks: residual blocks in each stage; each stage halves the picture.
         halves: in which stages half of the channels are normalized by instance inside the blocks (IBN-a).
         instance: after which stages all channels are (IBN-b); the stem always is.
-        parts: soft body parts from head to feet. stripes: hard ones, for the maxima.
+        parts: soft body parts from head to feet. stripes: hard ones, for the maxima. means: hard ones, for
+            the means; 0 for none.
+        soft: take the mean of 3 x 3 pixels first: most cameras sharpen, and synthetic ones too little.
         tone: mean of the picture, 0 to 1, to which each crop is lightened or darkened first, so that dark
             clothes, which most people wear, differ by more; 0 leaves crops alone.
         gate: multiply the last features with how likely they are the person's, and let the attributes see
@@ -51,6 +53,8 @@ class NetConfig:
     instance: tuple[bool, bool, bool] = (True, False, False)
     parts: int = 4
     stripes: int = 4
+    means: int = 0
+    soft: bool = False
     tone: float = 0.0
     gate: bool = False
     dimension: int = DIMENSION
@@ -66,10 +70,13 @@ VARIANTS = {
     "peoplenet_m": NetConfig((32, 64, 128, 208)),
     "peoplenet_l": NetConfig((32, 64, 128, 256), blocks=(1, 2, 3), tone=0.5),
     "peoplenet_lg": NetConfig((32, 64, 128, 256), blocks=(1, 2, 3), tone=0.5, gate=True),
+    "peoplenet_ls": NetConfig((32, 64, 128, 256), blocks=(1, 2, 3), means=4, soft=True, tone=0.6),
+    "peoplenet_lgs": NetConfig((32, 64, 128, 256), blocks=(1, 2, 3), means=4, soft=True, tone=0.6, gate=True),
 }
-"""By the name a registry row or a recipe uses: 1.6 (three of them), 2.1, 2.7 and 4.7 (two) million
-parameters. The first three are RNet with soft parts in place of two halves, so that they can start from its
-weights.
+"""By the name a registry row or a recipe uses: 1.6 (three of them), 2.1, 2.7 and 4.7 to 5 million parameters.
+
+The first three are RNet with soft parts in place of two halves, so that they can start from its weights; the
+last two are the two before them, as they are used.
 """
 
 
@@ -157,12 +164,14 @@ class Features(NamedTuple):
         stripes: (N, stripes * C), roots of the maxima in horizontal stripes.
         attributes: (N, A) logits.
         gate: (N, 1, H / 16, W / 16) logits of where the person is; None without a gate.
+        means: (N, means * C), roots of the means in horizontal stripes.
     """
 
     embedding: Tensor
     stripes: Tensor
     attributes: Tensor
     gate: Tensor | None
+    means: Tensor
 
 
 class PeopleNet(nn.Module):
@@ -170,9 +179,10 @@ class PeopleNet(nn.Module):
 
     Trained by its embedding after a batch-norm neck (Luo et al. 2019), used by something plainer: the
     embedding before the neck, which scales directions by what synthetic people differ in, beside the maxima
-    of the last features in horizontal stripes, which no training has bent towards synthetic people; both of
-    unit length, joined, and reduced to `dimension` numbers. Measured on real people, that is six points of
-    rank-1 above the neck. Fully convolutional: any input of 48 x 24 pixels or more, 128 x 64 by default.
+    (and means) of the last features in horizontal stripes, which no training has bent towards synthetic
+    people; each of unit length, joined, and reduced to `dimension` numbers. Measured on real people, that is
+    six points of rank-1 above the neck. Fully convolutional: any input of 48 x 24 pixels or more, 128 x 64 by
+    default.
 
     Attributes:
         reduce: from the joined numbers to the output; passes the embedding alone until `fit_reduction`.
@@ -193,7 +203,8 @@ class PeopleNet(nn.Module):
         self.gate = nn.Conv2d(last, 1, 1) if config.gate else None
         told = 2 + config.parts + (config.stripes if config.gate else 0)
         self.attributes = nn.Linear(told * last, COLUMNS)
-        self.reduce = nn.Linear(config.dimension + config.stripes * last, config.dimension)
+        joined = config.dimension + (config.stripes + config.means) * last
+        self.reduce = nn.Linear(joined, config.dimension)
         self.reduce.requires_grad_(False)
         self._start()
 
@@ -227,31 +238,38 @@ class PeopleNet(nn.Module):
             gate = self.gate(maps)
             maps = maps * gate.sigmoid()
         pooled = self.parts(maps)
-        stripes = F.adaptive_max_pool2d(maps, (self.config.stripes, 1)).flatten(1)
-        stripes = stripes.clamp_min(_LEAST_ROOTED).sqrt()
+        stripes = _rooted(F.adaptive_max_pool2d(maps, (self.config.stripes, 1)))
+        means = maps.new_zeros((len(maps), 0))
+        if self.config.means:
+            means = _rooted(F.adaptive_avg_pool2d(maps, (self.config.means, 1)))
         told = pooled if self.gate is None else torch.cat([pooled, stripes], 1)
-        return Features(self.project(pooled), stripes, self.attributes(told), gate)
+        return Features(self.project(pooled), stripes, self.attributes(told), gate, means)
 
-    def joined(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What `reduce` reduces, (N, D + stripes * C), for (N, 3, H, W); and attribute logits (N, A)."""
-        found = self.features(x)
-        both = [F.normalize(found.embedding, dim=1), F.normalize(found.stripes, dim=1)]
-        return torch.cat(both, 1), found.attributes
+    def joined(self, found: Features) -> Tensor:
+        """What `reduce` reduces, (N, D + (stripes + means) * C)."""
+        parts = [found.embedding, found.stripes, *([found.means] if self.config.means else [])]
+        return torch.cat([F.normalize(each, dim=1) for each in parts], 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) normalized RGB to embeddings (N, D), not of unit length, and attribute logits (N, A).
 
         The columns of the logits are those of `reid.attributes.GROUPS`.
         """
-        joined, attributes = self.joined(x)
-        return self.reduce(joined), attributes
+        found = self.features(x)
+        return self.reduce(self.joined(found)), found.attributes
 
     def _maps(self, x: Tensor) -> Tensor:
         """(N, C, H / 16, W / 16) features of the last stage, 0 or more."""
+        if self.config.soft:
+            x = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
         x = F.relu(self.stem_norm(self.stem(self.tone(x))), inplace=True)
         for stage in self.stages:
             x = stage(x)
         return x
+
+
+def _rooted(x: Tensor) -> Tensor:
+    return x.flatten(1).clamp_min(_LEAST_ROOTED).sqrt()
 
 
 BUILDERS = {name: partial(PeopleNet, config) for name, config in VARIANTS.items()}

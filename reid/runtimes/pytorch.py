@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 
-def _cpu_has_bfloat16() -> bool:
+def cpu_has_bfloat16() -> bool:
     """True where the CPU multiplies bfloat16 natively; emulation would be slower than float32."""
     return "bf16" in torch.backends.cpu.get_cpu_capability().lower() or bool(
         torch.cpu._is_avx512_bf16_supported()
@@ -64,7 +64,7 @@ class TorchRuntime:
 
     def __init__(self, module: nn.Module, *, bfloat16: bool = False) -> None:
         self._device = torch.device("cuda" if has_gpu() else "cpu")
-        native = self._device.type == "cuda" or _cpu_has_bfloat16()
+        native = self._device.type == "cuda" or cpu_has_bfloat16()
         self._type = torch.bfloat16 if bfloat16 and native else torch.float32
         self._module = module.eval().to(self._device, self._type, memory_format=torch.channels_last)  # type: ignore[call-overload]
 

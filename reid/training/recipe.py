@@ -69,12 +69,15 @@ class Network:
         variant: of `reid.networks.peoplenet.VARIANTS`.
         mixstyle: share of batches in which the second stage's statistics are mixed between crops.
         start: an embedder of the package, or a weights file, to begin with; "" for chance.
+        teachers: "variant:weights variant:weights": networks of earlier runs, whose joint output this one
+            learns to give; "" for none.
         keep: share of those weights in what the run leaves.
     """
 
     variant: str = "peoplenet_s"
     mixstyle: float = 0.5
     start: str = ""
+    teachers: str = ""
     keep: float = 0.0
 
     def __post_init__(self) -> None:
@@ -106,6 +109,7 @@ class Loss:
     """How wrong a batch is.
 
     Attributes:
+        identity: weight of the classifier. distil: of the distance to what the teachers say.
         classifier: "linear", or "cosine" (Wang et al. 2018, "CosFace"), with `scale` and `margin`.
         smoothing: of the labels.
         metric: "triplet" (batch-hard, on batch-standardized features), "circle" (Sun et al. 2020) or "none".
@@ -116,6 +120,8 @@ class Loss:
             but for the very rare. gender: train that column too.
     """
 
+    identity: float = 1.0
+    distil: float = 0.0
     classifier: str = "linear"
     scale: float = 20.0
     margin: float = 0.1
@@ -133,8 +139,8 @@ class Loss:
             if getattr(self, name) not in known:
                 raise UnknownNameError(f"loss.{name}", getattr(self, name), known)
         _check("loss", self, {"scale": (1, 256), "margin": (0, 1), "smoothing": (0, 0.9),
-               "metric_weight": (0, 100), "stripes": (0, 100), "gate": (0, 100),
-               "attributes": (0, 100)})  # fmt: skip
+               "metric_weight": (0, 100), "identity": (0, 100), "distil": (0, 100), "stripes": (0, 100),
+               "gate": (0, 100), "attributes": (0, 100)})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -256,6 +262,8 @@ class Recipe:
     augment: Augment = field(default_factory=Augment)
 
     def __post_init__(self) -> None:
+        if bool(self.network.teachers) != (self.loss.distil > 0):
+            raise InputError("loss.distil: expected above 0 with network.teachers, and 0 without")
         if self.validation.seed == self.data.seed:
             raise InputError("validation.seed: expected another seed than data.seed: people held out")
 

@@ -13,17 +13,20 @@ import os
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from reid.durable import make_folder, write_file
 from reid.errors import InputError
 from reid.networks.peoplenet import PeopleNet
 from reid.training import checkpoint
 from reid.training.cropset import Crops, open_crops
+from reid.training.distil import goals, load_teachers
 from reid.training.export import Exported, Made, export, round_weights, tensors_of
 from reid.training.folder import read_crops
 from reid.training.recipe import Data, Recipe, Schedule
@@ -43,6 +46,7 @@ from reid.weights import write_tensors
 
 CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.json"
+GOALS = "goals.npy"
 _AHEAD = 4  # batches of people who must be there before a streamed run begins
 _LOOK_SECONDS = 2.0
 _TICKS = 1000
@@ -113,7 +117,8 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
         if options.render_only:
             return None
         make_folder(out)
-        session = _Session(Trainer(recipe, crops), crops, out, [held_out(held), *named], watch)
+        wanted = _goals(recipe, crops, out, watch) if recipe.network.teachers else None
+        session = _Session(Trainer(recipe, crops, wanted=wanted), crops, out, [held_out(held), *named], watch)
         if options.resume:
             session.seconds, session.history = checkpoint.load(path, session.trainer)
         session.train()
@@ -121,7 +126,8 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
     if recipe.network.keep:
         blend(network, recipe.network.start, recipe.network.keep)
     fit_attributes(network, held, recipe.schedule.size_at(1.0))
-    fit_reduction(network, crops, recipe.schedule.size_at(1.0))
+    if not recipe.network.teachers:  # else the output was learned
+        fit_reduction(network, crops, recipe.schedule.size_at(1.0))
     round_weights(network)
     figures = session.measure(network)
     session.save()
@@ -163,6 +169,26 @@ def _stream(recipe: Recipe, caches: Path, options: Options, watch: Watch, beside
     if rendering is not None:
         rendering.check()
     return stream
+
+
+def _goals(recipe: Recipe, crops: Crops, out: Path, watch: Watch) -> NDArray[np.float16]:
+    """What the teachers say of each crop; kept in the run's folder."""
+    if isinstance(crops, Stream):
+        raise InputError("network.teachers: expected crops that are all there; leave out --stream")
+    path = out / GOALS
+    if not path.is_file():
+        teachers = load_teachers(recipe.network.teachers, training_device())
+        found = goals(
+            teachers, crops, recipe.schedule.size_at(1.0),
+            lambda done, of: watch.progress("asking the teachers", done, of),
+        )  # fmt: skip
+        stream = BytesIO()
+        np.save(stream, found, allow_pickle=False)
+        write_file(path, stream.getvalue())
+    kept: NDArray[np.float16] = np.load(path, allow_pickle=False)
+    if len(kept) != len(crops):
+        raise InputError(f"{path}: of {len(kept):,} crops, there are {len(crops):,}; give another --out")
+    return kept
 
 
 def _crops(data: Data, caches: Path, options: Options, watch: Watch) -> Crops:

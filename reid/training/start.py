@@ -45,6 +45,9 @@ def start_from(network: PeopleNet, name: str) -> None:
     if _WIDER in given and given[_WIDER].shape[1] < wanted[_WIDER][1]:
         missing = wanted[_WIDER][1] - given[_WIDER].shape[1]
         given[_WIDER] = functional.pad(given[_WIDER], (0, missing))
+    begun_anew = [key for key in given if key.startswith("reduce.") and given[key].shape != wanted.get(key)]
+    for key in begun_anew:  # an output made for other parts: it is fitted after training in any case
+        del given[key]
     lacking = [key for key in wanted if key not in given and not key.startswith(_NEW)]
     odd = [key for key, value in given.items() if key in wanted and value.shape != wanted[key]]
     if lacking or odd:

@@ -13,6 +13,7 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -142,4 +143,13 @@ class Rendering:
 
 def _render_apart(data: Data, folder: Path, workers: int | None) -> None:
     os.setpgid(0, 0)  # its own workers end with it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     render(data, folder, workers)
+
+
+def _end_with_parent() -> None:
+    """A run that is killed cannot close what renders for it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.killpg(0, signal.SIGTERM)

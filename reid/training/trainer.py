@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reid.attributes import BY_NAME
@@ -22,6 +23,7 @@ from reid.networks.peoplenet import BUILDERS, PeopleNet
 from reid.training import losses
 from reid.training.augment import Batch, augment, prepare
 from reid.training.cropset import Crops
+from reid.training.distil import distance, fit_output, half
 from reid.training.recipe import Loss, Recipe, Schedule
 from reid.training.sampler import Sampler
 from reid.training.start import start_from
@@ -40,11 +42,12 @@ class StepLosses:
     metric: float
     attributes: float
     gate: float
+    taught: float
 
     @property
     def total(self) -> float:
         """The sum."""
-        return self.identity + self.metric + self.attributes + self.gate
+        return self.identity + self.metric + self.attributes + self.gate + self.taught
 
 
 def training_device() -> torch.device:
@@ -80,6 +83,8 @@ class Trainer:
     Args:
         recipe: all settings.
         crops: what is learned from.
+        wanted: (N, D) float16, what the output is to be for each crop (see `distil.goals`); None where
+            only labels teach.
         device: where the work is done; CUDA when there is one.
 
     Attributes:
@@ -91,17 +96,24 @@ class Trainer:
         InputError: fewer people than a batch needs.
     """
 
-    def __init__(self, recipe: Recipe, crops: Crops, device: torch.device | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, crops: Crops, device: torch.device | None = None,
+        wanted: NDArray[np.float16] | None = None,
+    ) -> None:  # fmt: skip
         self.recipe = recipe
         self.device = device or training_device()
         if recipe.network.variant not in BUILDERS:
             raise UnknownNameError("network", recipe.network.variant, BUILDERS)
         self._crops = crops
+        self._wanted = None if wanted is None else torch.from_numpy(wanted)
         self.look_again()
         torch.manual_seed(recipe.schedule.seed)
         network = BUILDERS[recipe.network.variant]()
         if recipe.network.start:
             start_from(network, recipe.network.start)
+        if wanted is not None:
+            fit_output(network.eval(), crops, wanted, recipe.schedule.size_at(0.0))
+            network.reduce.requires_grad_(True)
         network.neck.bias.requires_grad_(False)  # a neck without shift keeps cosine and classifier in accord
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classifier = _classifier(recipe.loss, network.config.dimension, crops.people).to(self.device)
@@ -173,15 +185,17 @@ class Trainer:
         return found
 
     def _losses(self, rows: np.ndarray[Any, np.dtype[np.int64]], batch: Batch) -> Tensor:
-        """(4,) identity, metric, attributes, gate; weighted."""
+        """(5,) identity, metric, attributes, gate, taught; weighted."""
         self.network.train()
         loss = self.recipe.loss
         identities = torch.from_numpy(self._crops.labels.identities[rows]).to(self.device)
-        half = torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda")
-        with half:
+        with half(self.device):
             found = self.network.features(batch.pixels)
         embeddings = found.embedding.float()
-        identity = self.classifier(self.network.neck(embeddings), identities, loss.smoothing)
+        identity = embeddings.new_zeros(())
+        if loss.identity:
+            identity = self.classifier(self.network.neck(embeddings), identities, loss.smoothing)
+            identity = identity * loss.identity
         metric = embeddings.new_zeros(())
         if loss.metric != "none":
             measure = losses.batch_hard_triplet if loss.metric == "triplet" else losses.circle
@@ -193,7 +207,11 @@ class Trainer:
         gate = embeddings.new_zeros(())
         if found.gate is not None and batch.person is not None:
             gate = losses.gate_loss(found.gate, batch.person) * loss.gate
-        return torch.stack([identity, metric, told * loss.attributes, gate])
+        taught = embeddings.new_zeros(())
+        if self._wanted is not None:
+            said = self.network.reduce(self.network.joined(found).float())
+            taught = distance(said, self._wanted[torch.from_numpy(rows)].to(self.device)) * loss.distil
+        return torch.stack([identity, metric, told * loss.attributes, gate, taught])
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -76,7 +76,8 @@ def fit_reduction(network: PeopleNet, crops: Crops, size: tuple[int, int]) -> No
     parts = []
     for batch in _batches(crops.gather(np.unique(rows))):
         pixels = prepare(batch, size, device)
-        parts.append(network.joined(pixels)[0].cpu() + network.joined(pixels.flip(3))[0].cpu())
+        both = [network.joined(network.features(each)).cpu() for each in (pixels, pixels.flip(3))]
+        parts.append(both[0] + both[1])
     joined = torch.cat(parts).double()
     middle = joined.mean(0)
     around = joined - middle
