@@ -82,11 +82,12 @@ def _intel_embedder(number: str, bin_sha: str, xml_sha: str) -> ModelSpec:
 
 
 def _our_embedder(
-    name: str, builder: str, sha256: str, people: int, shifts: tuple[tuple[str, tuple[float, ...]], ...] = ()
-) -> ModelSpec:
+    name: str, builder: str, sha256: str, people: int, shifts: tuple[tuple[str, tuple[float, ...]], ...] = (),
+    height: int = 128,
+) -> ModelSpec:  # fmt: skip
     return ModelSpec(
         name=name, task="embed", backend="torch", builder=builder,
-        input_height=128, input_width=64, mean=IMAGENET_MEAN, std=IMAGENET_STD, channels="RGB",
+        input_height=height, input_width=height // 2, mean=IMAGENET_MEAN, std=IMAGENET_STD, channels="RGB",
         files=(ModelFile(f"{name}.safetensors", sha256),),
         location="package", licence="Apache-2.0", training_data=f"synthetic people only ({people:,} of them)",
         origin="this project", dimension=256, mirror=True, attribute_shifts=shifts,
@@ -159,6 +160,13 @@ SPECS: tuple[ModelSpec, ...] = (
         licence="Apache-2.0",
         training_data="not published by Intel",
         origin="Intel Open Model Zoo",
+    ),
+    _our_embedder(
+        "people-net-3",
+        "peoplenet_ls",
+        "560a638d8c05ec3ea0109d1e6afc22f2d8dac72f470ea420f1985ab704207634",
+        people=18_000,
+        height=160,
     ),
     _our_embedder(
         "people-net-2",
@@ -249,4 +257,4 @@ mean and deviation); its dimension is found by running it.
 """
 
 DEFAULT_DETECTOR = "pedestrian-ssdlite"
-DEFAULT_EMBEDDER = "people-net-2"
+DEFAULT_EMBEDDER = "people-net-3"

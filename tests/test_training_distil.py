@@ -47,7 +47,7 @@ def joined(network: PeopleNet, pictures: NDArray[np.uint8]) -> NDArray[np.float3
     return unit_rows((both[0] + both[1]).numpy())
 
 
-def test_goals_keep_how_alike_the_joined_vectors_are(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_goals_keep_how_alike_people_are(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reid.training.distil.cpu_has_bfloat16", lambda: False)
     crops = made_crops()
     teachers = load_teachers(text(weights), CPU)
@@ -55,6 +55,8 @@ def test_goals_keep_how_alike_the_joined_vectors_are(weights: Path, monkeypatch:
     assert found.shape == (24, 256)
     whole = np.concatenate([joined(each, crops.pictures[0]) for each in teachers], 1)
     whole -= whole.mean(0)
+    of_person = whole.reshape(6, 4, -1).mean(1).repeat(4, 0)  # four cameras each
+    whole = 0.3 * whole + 0.7 * of_person
     assert np.allclose(found @ found.T, whole @ whole.T, atol=2e-3)  # none is lost: fewer crops than 256
 
 

@@ -1,8 +1,9 @@
 """One network learns what several say together (Hinton et al. 2015).
 
 What networks that were trained apart agree in is less of the synthetic people and more of people: joined,
-they find real ones better than any of them. `goals` computes what they say of each crop as it is; a pupil
-that sees the crop made worse learns to say the same. Owns the teachers and the pupil's first output layer.
+they find real ones better than any of them. `goals` computes what they say of each crop, drawn towards what
+they say of the person in all cameras; `fit_output` has a network's output layer say that, and a pupil that
+sees crops made worse can learn the rest. Owns the teachers and the pupil's first output layer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from reid.training.cropset import Crops
 from reid.training.start import start_from
 
 _BATCH = 64
-_FITTED_BY = 6000  # crops
+_FITTED_BY = 8000  # crops
+_PERSON = 0.7  # of what is wanted: what the teachers say of the person in all cameras, not of the crop
 _RIDGE = 0.1  # of the mean variance
 
 
@@ -52,10 +54,11 @@ def load_teachers(text: str, device: torch.device) -> list[PeopleNet]:
 def goals(
     teachers: Sequence[PeopleNet], crops: Crops, size: tuple[int, int], progress: Callable[[int, int], None]
 ) -> NDArray[np.float16]:
-    """(N, D) what the teachers say together of each crop and its mirror image, around the mean.
+    """(N, D) what is to be said of each crop and its mirror image, around the mean.
 
     The joined vectors of all teachers, each of unit length, reduced to the D directions in which those of
-    `_FITTED_BY` crops differ most.
+    `_FITTED_BY` crops differ most; `_PERSON` of it is the mean over the person's crops: what a camera does
+    to them is not to be said.
 
     Args:
         teachers: of the same dimension D. crops: N of them. size: (height, width) of the networks' input.
@@ -76,7 +79,12 @@ def goals(
         rows = order[start : start + _BATCH]
         out[rows] = (_say(teachers, crops, rows, size, device) - middle) @ directions
         progress(start, count)
-    return out
+    people = crops.labels.identities
+    sums = np.zeros((int(people.max()) + 1, dimension), np.float32)
+    np.add.at(sums, people, out)
+    means = sums / np.bincount(people).clip(1)[:, None]
+    wanted: NDArray[np.float16] = (out * (1 - _PERSON) + means[people] * _PERSON).astype(np.float16)
+    return wanted
 
 
 def _say(
@@ -115,7 +123,8 @@ def fit_output(network: PeopleNet, crops: Crops, wanted: NDArray[np.float16], si
     with half(device):
         for start in range(0, len(rows), _BATCH):
             pixels = prepare(crops.gather(rows[start : start + _BATCH]), size, device)
-            parts.append(network.joined(network.features(pixels)).float().cpu())
+            both = [network.joined(network.features(each)).float() for each in (pixels, pixels.flip(3))]
+            parts.append((both[0] + both[1]).cpu() / 2)
     joined, aim = torch.cat(parts).double(), torch.from_numpy(wanted[rows]).double()
     middle = joined.mean(0)
     around = joined - middle
