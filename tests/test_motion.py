@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import cli
 from indexer.motion import Motion
 from indexer.pipeline import Pipeline, PipelineOptions
 from indexer.settings import load_settings
@@ -17,6 +16,7 @@ from indexer.video import open_clip
 from reid.boxes import Boxes, Detections
 from reid.errors import InputError
 from reid.images import Picture
+from search.commands.indexing import pipeline_choice
 from tests.clips import write_clip
 from tests.world import FakeDetector, FakeEmbedder, Walk, write_scene
 
@@ -283,9 +283,9 @@ def test_frames_are_not_changed_by_replacing_their_time(tmp_path: Path) -> None:
 
 def test_the_setting_is_what_footage_is_looked_at_with(tmp_path: Path) -> None:
     archive = ArchiveFiles(tmp_path)
-    assert cli._choice(archive, load_settings(archive)).options == PipelineOptions()
+    assert pipeline_choice(archive, load_settings(archive)).options == PipelineOptions()
     archive.settings.write_text("whole_look_seconds = 2.5\n")
-    assert cli._choice(archive, load_settings(archive)).options.whole_look_s == 2.5
+    assert pipeline_choice(archive, load_settings(archive)).options.whole_look_s == 2.5
 
 
 @pytest.mark.parametrize("value", ["-1", "3601", "nan", "'often'"])
