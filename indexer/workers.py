@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.executors import CRASHED, KILLED, TIME_LIMIT, Failure, InProcess, Outcome, Task, attempt, told
-from indexer.orphans import die_with_parent
+from indexer.orphans import die_with_starter
 from indexer.pipeline import Kit, Pipeline, PipelineChoice
 from indexer.work import Job
 from reid.closing import Closing
@@ -247,7 +247,7 @@ def _cause(code: int, task: Task) -> Failure:
 
 def _serve(line: Connection, make: Callable[[], Pipeline], memory_mb: int | None) -> None:
     """A worker's life: load, then do what comes down the line until its other end closes."""
-    die_with_parent()  # the server of the forks, which ends with who started it
+    die_with_starter()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; who ordered the work decides
     with suppress(OSError):  # if memory runs out, a worker goes before who orders the work
         Path("/proc/self/oom_score_adj").write_text("500")

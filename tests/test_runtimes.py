@@ -363,7 +363,7 @@ def test_openvino_and_torch_describe_people_alike(name: str) -> None:
 def test_openvino_and_torch_are_equal_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "_BFLOAT16", frozenset())
     ours, theirs = load_embedder(), load_embedder(runtime="openvino")
-    assert np.abs(ours.embed(crops(19)) - theirs.embed(crops(19))).max() < 1e-5
+    assert np.abs(ours.embed(crops(19)) - theirs.embed(crops(19))).max() < 3e-5
 
 
 @needs_openvino
