@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import pytest
 import torch
 
 from reid.errors import InputError
+from reid.networks.peoplenet import BUILDERS
 from reid.training.augment import augment, normalized, to_tensor
 from reid.training.cropset import finished_shards
+from reid.training.export import tensors_of
 from reid.training.quality import sharpen
 from reid.training.recipe import Augment, Data
 from reid.training.stream import Rendering, Stream
 from reid.training.trainer import Trainer
+from reid.weights import write_tensors
 from tests.coloured import CPU, light_work, made_crops, small, write_cache  # noqa: F401
 from tests.test_training_runs import RECIPE, caches, reid  # noqa: F401
 
@@ -65,6 +69,22 @@ def test_a_trainer_learns_from_those_who_came_later(tmp_path: Path) -> None:
     trainer.look_again()
     trainer.step(0.1)
     assert trainer.steps == 2
+
+
+def test_a_classifier_begins_with_the_people_who_are_there(tmp_path: Path) -> None:
+    write_cache(tmp_path, made_crops())
+    hidden(tmp_path, 0)  # of people 0 and 1
+    stream = Stream(tmp_path, DATA, CPU)
+    stream.grow()
+    weights = tmp_path / "start.safetensors"
+    write_tensors(weights, tensors_of(BUILDERS["peoplenet_test"]()))
+    recipe = small()
+    network = dataclasses.replace(recipe.network, start=str(weights))
+    batch = dataclasses.replace(recipe.batch, people=4)
+    trainer = Trainer(dataclasses.replace(recipe, network=network, batch=batch), stream, CPU)
+    length = trainer.classifier.get_parameter("weight").detach().norm(dim=1)
+    assert float(length[:2].max()) < 0.05
+    assert float(length[2:].min()) > 0.1
 
 
 def test_reid_train_streams_what_another_run_renders(caches: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -250,6 +250,10 @@ class PeopleNet(nn.Module):
         parts = [found.embedding, found.stripes, *([found.means] if self.config.means else [])]
         return torch.cat([F.normalize(each, dim=1) for each in parts], 1)
 
+    def joined_twice(self, x: Tensor) -> Tensor:
+        """`joined` of (N, 3, H, W) crops and of their mirror images, added; float32."""
+        return self.joined(self.features(x)).float() + self.joined(self.features(x.flip(3))).float()
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) normalized RGB to embeddings (N, D), not of unit length, and attribute logits (N, A).
 

@@ -66,25 +66,35 @@ def goals(
     """
     count, device = len(crops), next(teachers[0].parameters()).device
     order = np.random.default_rng(0).permutation(count)
-    first = order[:_FITTED_BY]
-    said = np.concatenate(
-        [_say(teachers, crops, first[s : s + _BATCH], size, device) for s in range(0, len(first), _BATCH)]
-    )
-    middle = said.mean(0)
-    spread = torch.from_numpy(said - middle).double()
     dimension = teachers[0].config.dimension
-    directions = torch.linalg.eigh(spread.T @ spread).eigenvectors.flip(1)[:, :dimension].float().numpy()
     out = np.empty((count, dimension), np.float16)
+    held: list[NDArray[np.float32]] = []  # of the first crops, until the directions are known
+    middle = directions = None
     for start in range(0, count, _BATCH):
-        rows = order[start : start + _BATCH]
-        out[rows] = (_say(teachers, crops, rows, size, device) - middle) @ directions
-        progress(start, count)
+        said = _say(teachers, crops, order[start : start + _BATCH], size, device)
+        end = start + len(said)
+        if middle is None or directions is None:
+            held.append(said)
+            if end < min(_FITTED_BY, count):
+                continue
+            said = np.concatenate(held)
+            middle, directions = _principal(said, dimension)
+        out[order[end - len(said) : end]] = (said - middle) @ directions
+        progress(end, count)
     people = crops.labels.identities
     sums = np.zeros((int(people.max()) + 1, dimension), np.float32)
     np.add.at(sums, people, out)
     means = sums / np.bincount(people).clip(1)[:, None]
     wanted: NDArray[np.float16] = (out * (1 - _PERSON) + means[people] * _PERSON).astype(np.float16)
     return wanted
+
+
+def _principal(rows: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The mean of (N, K) rows, and the (K, count) directions in which they differ most."""
+    middle = rows.mean(0)
+    spread = torch.from_numpy(rows - middle).double()
+    directions = torch.linalg.eigh(spread.T @ spread).eigenvectors.flip(1)[:, :count].float().numpy()
+    return middle, directions
 
 
 def _say(
@@ -95,11 +105,8 @@ def _say(
     device: torch.device,
 ) -> NDArray[np.float32]:
     pixels = prepare(crops.gather(rows), size, device)
-    parts = []
     with half(device):
-        for network in teachers:
-            both = [network.joined(network.features(each)).float() for each in (pixels, pixels.flip(3))]
-            parts.append(F.normalize(both[0] + both[1], dim=1))
+        parts = [F.normalize(network.joined_twice(pixels), dim=1) for network in teachers]
     vectors: NDArray[np.float32] = torch.cat(parts, 1).cpu().numpy()
     return vectors
 
@@ -123,8 +130,7 @@ def fit_output(network: PeopleNet, crops: Crops, wanted: NDArray[np.float16], si
     with half(device):
         for start in range(0, len(rows), _BATCH):
             pixels = prepare(crops.gather(rows[start : start + _BATCH]), size, device)
-            both = [network.joined(network.features(each)).float() for each in (pixels, pixels.flip(3))]
-            parts.append((both[0] + both[1]).cpu() / 2)
+            parts.append(network.joined_twice(pixels).cpu() / 2)
     joined, aim = torch.cat(parts).double(), torch.from_numpy(wanted[rows]).double()
     middle = joined.mean(0)
     around = joined - middle

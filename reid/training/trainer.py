@@ -111,18 +111,18 @@ class Trainer:
         network = BUILDERS[recipe.network.variant]()
         if recipe.network.start:
             start_from(network, recipe.network.start)
-        if wanted is not None:
-            fit_output(network.eval(), crops, wanted, recipe.schedule.size_at(0.0))
-            network.reduce.requires_grad_(True)
         network.neck.bias.requires_grad_(False)  # a neck without shift keeps cosine and classifier in accord
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if wanted is not None:
+            fit_output(self.network.eval(), crops, wanted, recipe.schedule.size_at(0.0))
+            self.network.reduce.requires_grad_(True)
         self.classifier = _classifier(recipe.loss, network.config.dimension, crops.people).to(self.device)
         self.averaged: PeopleNet = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.network.stages[1].register_forward_hook(MixStyle(recipe.network.mixstyle))
         self.optimizer = _optimizer(recipe.schedule, [self.network, self.classifier])
         self._generator = torch.Generator(self.device)
         self.steps = 0
-        if recipe.network.start:
+        if recipe.network.start and recipe.loss.identity:
             self._begin_classifier()
 
     def look_again(self) -> None:
@@ -146,7 +146,7 @@ class Trainer:
         From chance, the first thousand steps would teach the classifier, and shake the network meanwhile.
         """
         identities, size = self._crops.labels.identities, self.recipe.schedule.size_at(0.0)
-        firsts = np.unique(identities, return_index=True)[1]
+        people, firsts = np.unique(identities, return_index=True)
         lasts = len(identities) - 1 - np.unique(identities[::-1], return_index=True)[1]
         weight = self.classifier.get_parameter("weight")
         for start in range(0, len(firsts), _AT_ONCE):
@@ -154,7 +154,7 @@ class Trainer:
             for rows in (firsts[part], lasts[part]):
                 pixels = prepare(self._crops.gather(rows), size, self.device)
                 found = self.averaged.neck(self.averaged.features(pixels).embedding)
-                weight[part] += found * (_BEGUN / 2)
+                weight[torch.from_numpy(people[part]).to(self.device)] += found * (_BEGUN / 2)
 
     def step(self, done: float) -> StepLosses:
         """One batch forward and backward; `done` is the share of the run that is over, 0..1."""

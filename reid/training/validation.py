@@ -76,8 +76,7 @@ def fit_reduction(network: PeopleNet, crops: Crops, size: tuple[int, int]) -> No
     parts = []
     for batch in _batches(crops.gather(np.unique(rows))):
         pixels = prepare(batch, size, device)
-        both = [network.joined(network.features(each)).cpu() for each in (pixels, pixels.flip(3))]
-        parts.append(both[0] + both[1])
+        parts.append(network.joined_twice(pixels).cpu())
     joined = torch.cat(parts).double()
     middle = joined.mean(0)
     around = joined - middle
