@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.commands.opening import archive_at, load_models, permitted_purpose, read_settings
-from search.commands.options import Home, Json, RayAddress
+from search.commands.options import Home, Json, RayAddress, Workers
 from search.commands.printing import print_json, say
 from search.commands.running import command, ray_on_stderr
 
@@ -47,10 +47,7 @@ def index(
     retry: Annotated[
         bool, typer.Option("--retry", help="Also try again clips that failed too often.")
     ] = False,
-    workers: Annotated[
-        str | None,
-        typer.Option(help="How many clips at a time, a number or auto. [default: that of reid.toml]"),
-    ] = None,
+    workers: Workers = None,
     ray: RayAddress = None,
     home: Home = None,
     as_json: Json = False,
@@ -86,10 +83,7 @@ def nightly(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would be done; write nothing.")
     ] = False,
-    workers: Annotated[
-        str | None,
-        typer.Option(help="How many clips at a time, a number or auto. [default: that of reid.toml]"),
-    ] = None,
+    workers: Workers = None,
     ray: RayAddress = None,
     log_format: Annotated[
         str,
@@ -127,10 +121,7 @@ def reindex_footage(
         bool, typer.Option("--drop-missing", help="Switch even without clips whose footage is gone.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what could not be indexed.")] = False,
-    workers: Annotated[
-        str | None,
-        typer.Option(help="How many clips at a time, a number or auto. [default: that of reid.toml]"),
-    ] = None,
+    workers: Workers = None,
     home: Home = None,
     as_json: Json = False,
 ) -> int:

@@ -25,6 +25,10 @@ RayAddress = Annotated[
     str | None,
     typer.Option("--ray", help="Work on a Ray cluster: HOST:PORT of its head, or auto (extra cluster)."),
 ]
+Workers = Annotated[
+    str | None,
+    typer.Option(help="How many clips at a time, a number or auto. [default: that of reid.toml]"),
+]
 District = Annotated[
     list[str] | None,
     typer.Option(
