@@ -54,6 +54,14 @@ def write_file(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
 
 
+def unfinished(folder: Path) -> list[Path]:
+    """What `write_file` left in `folder` and below when its process was killed.
+
+    Only for whoever alone writes there: of a process that still writes, the file would be taken away.
+    """
+    return [path for path in folder.rglob(".*.tmp") if path.is_file()]
+
+
 def link_file(source: Path, target: Path) -> None:
     """The same file under another name, for a file that never changes; a copy where there are no links.
 

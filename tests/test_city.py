@@ -23,7 +23,7 @@ from benchmarks.city.crowd import bystanders, everybody
 from benchmarks.city.members import FIRST_BYSTANDER, Member, Pattern, WalkPlan
 from benchmarks.city.paths import Points, lay_walk
 from benchmarks.city.plan import CityPlan, make_plan
-from benchmarks.city.render import render_city
+from benchmarks.city.render import claim_folder, render_city
 from benchmarks.city.settings import DEMO, QUICK, CitySettings, Mix, city_settings
 from benchmarks.city.sites import PLACES
 from indexer.cameras import read_cameras
@@ -33,7 +33,7 @@ from indexer.times import moment_in_name
 from indexer.video import open_clip
 from reid.errors import DamagedError, FormatError, InputError, StorageError
 from reid.images import read_photo
-from search.demo.files import CityFiles
+from search.demo.files import CLIP_ENDING, CityFiles
 from search.demo.truth import read_truth
 from tests import studio
 
@@ -339,6 +339,18 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     render_city(small, files, studio.FakeStudio, "fake", told=lambda done, total, name: told.append(name))
     assert fingerprint(files.root) == fingerprint(made.root)
     assert len([name for name in told if not name.endswith(".jpg")]) == len(small.clips) - len(done)
+
+
+def test_what_a_killed_write_left_is_cleared(small: CityPlan, made: CityFiles, tmp_path: Path) -> None:
+    files = CityFiles(tmp_path / "city")
+    files.root.mkdir()
+    (files.root / ".city.json.697.tmp").write_bytes(b"half")
+    boxes = files.boxes(f"{small.clips[0].name}{CLIP_ENDING}")
+    claim_folder(small, files, "fake")
+    boxes.parent.mkdir(parents=True)
+    (boxes.parent / f".{boxes.name}.697.tmp").write_bytes(b"half")
+    render_city(small, files, studio.FakeStudio, "fake")
+    assert fingerprint(files.root) == fingerprint(made.root)
 
 
 def test_processes_make_the_same_city(small: CityPlan, made: CityFiles, tmp_path: Path) -> None:

@@ -366,7 +366,10 @@ def test_reid_train_runs_stops_and_goes_on(caches: Path, tmp_path: Path) -> None
     assert answer["figures"][0]["set"] == "synthetic"
     assert Path(answer["weights"]).stat().st_size == answer["bytes"]
     assert reid(*arguments).exit_code == 2  # there is a run already
+    left = tmp_path / "run" / ".checkpoint.pt.697.tmp"
+    left.write_bytes(b"half")  # of a run that was killed while it wrote
     more = reid(*arguments, "--resume", "--steps", 5)
+    assert not left.exists()
     assert more.exit_code == 0, more.stderr
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     assert [each["step"] for each in history] == [3, 5]

@@ -35,7 +35,7 @@ from benchmarks.city.units import (
     person_truth,
     read_clip_truth,
 )
-from reid.durable import make_folder, write_file
+from reid.durable import make_folder, unfinished, write_file
 from reid.errors import InputError, StorageError, storage_errors
 from search.demo.files import CityFiles
 from search.demo.truth import MissingTruth, Truth, truth_json
@@ -100,7 +100,8 @@ def claim_folder(plan: CityPlan, files: CityFiles, renderer: str) -> None:
         if files.city.exists():
             _compare(plan, files, renderer)
             return
-        if files.root.exists() and any(files.root.iterdir()):
+        begun = set(unfinished(files.root))  # by a run that was killed before its first file was whole
+        if files.root.exists() and set(files.root.iterdir()) - begun:
             raise InputError(f"{files.root}: not empty and no city; choose another folder")
         make_folder(files.root)
     write_file(files.city, (json.dumps(_made_from(plan, renderer), indent=1) + "\n").encode())

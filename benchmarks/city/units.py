@@ -19,7 +19,7 @@ from benchmarks.city.members import Member, Missing, WalkPlan
 from benchmarks.city.settings import CitySettings
 from benchmarks.city.studio import Box, Filmed, Studio
 from indexer.times import to_local_iso
-from reid.durable import make_folder, sync_file, sync_folder, write_file
+from reid.durable import make_folder, sync_file, sync_folder, unfinished, write_file
 from reid.errors import DamagedError, storage_errors
 from reid.images import encode_jpeg
 from search.demo.files import CLIP_ENDING, CityFiles
@@ -140,5 +140,6 @@ def _clip_truth(clip: ClipPlan, name: str, filmed: Filmed, people: int) -> ClipT
 
 
 def leftovers(files: CityFiles) -> list[Path]:
-    """What killed runs left half-written."""
-    return [path for path in files.footage.rglob(f".*{PART}{CLIP_ENDING}") if path.is_file()]
+    """What killed runs left half-written; for the one run that holds the city's lock."""
+    clips = [path for path in files.footage.rglob(f".*{PART}{CLIP_ENDING}") if path.is_file()]
+    return clips + unfinished(files.root)

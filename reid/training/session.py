@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reid.durable import make_folder, write_file
-from reid.errors import InputError
+from reid.durable import make_folder, unfinished, write_file
+from reid.errors import InputError, storage_errors
 from reid.networks.peoplenet import PeopleNet
 from reid.training import checkpoint
 from reid.training.cropset import Crops, open_crops
@@ -102,6 +102,9 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
     path = out / CHECKPOINT
     if path.exists() and not options.resume and not options.render_only:
         raise InputError(f"{path}: there is a run; go on with --resume, or choose another --out")
+    with storage_errors(out):
+        for left in unfinished(out):
+            left.unlink()
     size = recipe.schedule.size_at(1.0)
     named = [] if options.render_only else [labelled_folder(folder, size) for folder in options.measure]
     caches = options.data or out / "data"
