@@ -19,7 +19,8 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from indexer.video import Clip, Frame, open_clip, open_container, video_stream
+from indexer.decoder import open_container, video_stream
+from indexer.video import Clip, Frame, open_clip
 from reid.durable import sync_file
 from reid.errors import FootageError, storage_errors
 from reid.images import Picture

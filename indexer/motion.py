@@ -3,7 +3,8 @@
 Works on brightness alone, a few thousand cells a frame, so that an empty street costs next to nothing beside
 its decoding. Owns the background of one clip: what each cell usually shows and how much it flickers. Light
 that changes everywhere is taken out; snow, rain and leaves raise the flicker of their cells until they count
-no more. The whole picture is looked at now and then, for people who never move. Knows no detector.
+no more. Now and then all is looked at that changed since the last time, for people who stopped before they
+were found, and less often the whole picture, for those who never moved. Knows no detector.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _QUIET_S, _MOVING_S = 4.0, 20.0  # in which a cell's background follows what it 
 _HOLD_S = 0.6  # a cell is looked at so long after something moved in it
 _MARGIN = 4  # cells around it: a walking person's head and feet move less than their legs
 _ROOM = 0.2  # of a followed person's height around them, for what they do until the next look
+_LONGER = 4.0  # the whole picture is looked at so much less often than all that changed
 _DENSE = 0.55  # share of the picture from which looking at all of it takes no longer
 
 Cells = NDArray[np.float32]
@@ -51,7 +53,8 @@ class Motion:
 
     Args:
         width, height: of its frames, pixels.
-        whole_look_s: the whole picture is looked at at least so often, seconds; 0 for each time.
+        whole_look_s: all that changed is looked at so often, seconds, and the whole picture a fourth as
+            often; 0 for the whole picture each time.
     """
 
     def __init__(self, width: int, height: int, whole_look_s: float) -> None:
@@ -61,8 +64,20 @@ class Motion:
         self._rows = max(1, round(height * self._columns / width))
         self._background: _Background | None = None
         self._moved_s = np.full((self._rows, self._columns), -math.inf)
+        self._changed_s = self._moved_s.copy()
         self._found = np.zeros((self._rows, self._columns), bool)
-        self._seen_s = self._whole_s = -math.inf
+        self._seen_s = self._whole_s = self._looked_s = -math.inf
+
+    def is_quiet(self, time_s: float) -> bool:
+        """Did nothing move lately, before `time_s`?"""
+        return self._background is not None and bool(self._moved_s.max() < time_s - _HOLD_S)
+
+    def shows_nothing_new(self, grey: Grey) -> bool:
+        """Is nothing in a later frame that is not in the background, not even what noise might be?"""
+        if self._background is None:
+            return False
+        _, change = _change(self._background, self._cells(grey))
+        return bool((islands(change > _noise(self._background))[2] < _CELLS).all())
 
     def look_everywhere(self) -> None:
         """Look at the whole of the next frame: something at the edge of a part may have been cut."""
@@ -80,14 +95,18 @@ class Motion:
             (R, 4) parts that do not overlap, pixels, none where nothing is to be seen; None for the whole
             picture.
         """
-        moved = self._learn(time_s, resize_grey(grey, self._columns, self._rows).astype(np.float32))
-        if moved is None or time_s - self._whole_s >= self._whole_look_s:
-            self._whole_s = time_s
+        moved = self._learn(time_s, self._cells(grey))
+        if moved is None or time_s - self._whole_s >= _LONGER * self._whole_look_s:
+            self._whole_s = self._looked_s = time_s
             return None
-        active = grow(self._moved_s >= time_s - _HOLD_S, _MARGIN)
-        parts = _joined(np.concatenate([self._pixels(islands(active)[1]), self._around(followed)]))
+        active = self._moved_s >= time_s - _HOLD_S
+        if time_s - self._looked_s >= self._whole_look_s:
+            active |= self._changed_s > self._looked_s
+            self._looked_s = time_s
+        places = self._pixels(islands(grow(active, _MARGIN))[1])
+        parts = _joined(np.concatenate([places, self._around(followed)]))
         if _area(parts) > _DENSE * self._size[0] * self._size[1]:
-            self._whole_s = time_s
+            self._whole_s = self._looked_s = time_s
             return None
         return parts
 
@@ -98,22 +117,25 @@ class Motion:
             self._background = _Background(shown, np.full_like(shown, (_LEAST / _FLICKERS) ** 2))
             return None
         flicker = self._background.flicker
-        off = shown - self._background.level
-        off -= np.float32(np.median(off))  # light that changes everywhere
-        change = off * off
-        found = change > np.maximum(_LEAST**2, _FLICKERS**2 * flicker)
+        off, change = _change(self._background, shown)
+        found = change > _noise(self._background)
         reach = min(_REACH, 1 + math.ceil(_PACE * step_s))
-        moved, self._found = _without_specks(found, grow(self._found, reach)), found
+        anything, moved = _without_specks(found, grow(self._found, reach))
+        self._found = found
         many = bool(moved.mean() > _MANY)
         keep = np.exp(-step_s / np.where(moved & (not many), _MOVING_S, _QUIET_S)).astype(np.float32)
         learned = np.minimum(change, _RAIN**2)  # a lamp, and people who pass, are not to be taken for rain
         level = shown if many else shown - keep * off
         self._background = _Background(level, learned + keep * (flicker - learned))
+        self._changed_s[anything] = time_s
         if many:
             self._moved_s[:] = time_s
             return None
         self._moved_s[moved] = time_s
         return moved
+
+    def _cells(self, grey: Grey) -> Cells:
+        return resize_grey(grey, self._columns, self._rows).astype(np.float32)
 
     def _pixels(self, cells: NDArray[np.int32]) -> Boxes:
         """(N, 4) boxes in cells as boxes in pixels."""
@@ -126,11 +148,25 @@ class Motion:
         return inside[(inside[:, 2] > inside[:, 0]) & (inside[:, 3] > inside[:, 1])]
 
 
-def _without_specks(found: NDArray[np.bool_], before: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The same without islands of fewer cells than a person has, and those that come and go.
+def _change(background: _Background, shown: Cells) -> tuple[Cells, Cells]:
+    """(R, C) grey levels by which each cell differs, without light that changes everywhere; their squares."""
+    off = shown - background.level
+    off -= np.float32(np.median(off))
+    return off, off * off
 
-    In rain also without all small ones: people far off are then found by the looks at the whole picture, and
-    followed from there.
+
+def _noise(background: _Background) -> Cells:
+    """(R, C) the square of a difference that is nothing."""
+    return np.asarray(np.maximum(_LEAST**2, _FLICKERS**2 * background.flicker))
+
+
+def _without_specks(
+    found: NDArray[np.bool_], before: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The same without islands of fewer cells than a person has; and also without those that come and go.
+
+    In rain the latter is without all small ones: people far off are then found by the looks at all that
+    changed, and followed from there.
 
     Args:
         found: (R, C) cells that differ. before: where something differed the time before.
@@ -139,7 +175,7 @@ def _without_specks(found: NDArray[np.bool_], before: NDArray[np.bool_]) -> NDAr
     lasting = np.bincount(labels[before], minlength=len(counts) + 1)[1:] > 0
     small = lasting & (counts >= _CELLS) & (counts < _SURE)
     kept = (counts >= _SURE) | (small if small.sum() <= _SPECKS else False)
-    return np.concatenate([[False], kept])[labels]
+    return np.r_[False, counts >= _CELLS][labels], np.r_[False, kept][labels]
 
 
 def _joined(parts: Boxes) -> Boxes:

@@ -6,6 +6,7 @@ since the clip's first frame.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from indexer.video import Frame, ReadReport, open_clip
 from reid.boxes import Boxes, Detections, pad
 from reid.detector import Detector, load_detector
 from reid.embedder import Embedder, load_embedder
-from reid.images import crop, sharpness
+from reid.images import Grey, crop, sharpness
 from reid.models import find_model
 from reid.quality import crop_quality
 from reid.registry import ModelSpec
@@ -35,8 +36,8 @@ _BATCH = 8  # frames decoded ahead: enough for the detector's batches, little me
 CONTEXT = 0.06
 """Of a person's height around the shown crop: a detector's box often cuts hats and shoes."""
 _EDGE = 2.0  # pixels
-_GAP_S = 2.0  # a longer time between two frames is time nobody looked at, unless the clip is that slow
-
+_GAP_S = 3.0  # a longer time between two frames is time nobody looked at, unless the clip is that slow
+_LOST_S = 1.0  # so often is looked where somebody was lost a moment ago, if nothing moves there
 
 Watched = tuple[Frame, Boxes | None]
 """A frame and the parts of it to look at; None for all of it."""
@@ -162,8 +163,10 @@ class Pipeline:
             width, height = clip.width, clip.height
             gap_s = max(_GAP_S, 3 * interval_s)
             motion = Motion(width, height, self.options.whole_look_s)
+            watch = _Watch(motion, follower)
             moments: list[float] = []
-            for frames in _batches(clip.frames(self.options.frames_per_second), motion, follower):
+            watcher = watch if self.options.whole_look_s > 0 else None
+            for frames in watch.batches(clip.frames(self.options.frames_per_second, watcher=watcher)):
                 for (frame, _), found in zip(frames, self._detect(frames, motion), strict=True):
                     follower.follow(frame, found)
                 moments += [frame.time_s for frame, _ in frames]
@@ -188,6 +191,44 @@ class Pipeline:
         return found
 
 
+class _Watch:
+    """What of a clip is worth a look, while it is read."""
+
+    def __init__(self, motion: Motion, follower: _Follower) -> None:
+        self._motion, self._follower = motion, follower
+        self._batch: list[Watched] = []
+        self._time_s, self._sought_s = 0.0, -math.inf
+
+    def batches(self, frames: Iterable[Frame]) -> Iterator[list[Watched]]:
+        """Frames with where to look in them, some at a time: as many as are seen by who was followed before.
+
+        A look at the whole picture ends a batch, for it may find people who do not move.
+        """
+        for frame in frames:
+            self._time_s = frame.time_s
+            followed = self._follower.expected(frame.time_s)
+            if frame.time_s - self._sought_s >= _LOST_S:
+                self._sought_s = frame.time_s
+                followed = np.concatenate([followed, self._follower.lost(frame.time_s)])
+            parts = self._motion.regions(frame.time_s, frame.grey(), followed)
+            self._batch.append((frame, parts))
+            if parts is None or len(self._batch) == _BATCH:
+                yield self._batch
+                self._batch = []
+        if self._batch:
+            yield self._batch
+
+    def is_quiet(self) -> bool:
+        """See `indexer.video.Watcher`."""
+        is_seen = all(parts is not None and not len(parts) for _, parts in self._batch)
+        someone = len(self._follower.expected(self._time_s)) + len(self._follower.lost(self._time_s))
+        return is_seen and not someone and self._motion.is_quiet(self._time_s)
+
+    def shows_nothing_new(self, grey: Grey) -> bool:
+        """See `indexer.video.Watcher`."""
+        return self._motion.shows_nothing_new(grey)
+
+
 class _Follower:
     """The people of one clip while it is read."""
 
@@ -201,22 +242,36 @@ class _Follower:
     def follow(self, frame: Frame, found: Detections) -> None:
         """Take the next frame's people."""
         crops = [crop(frame.picture, box) for box in found.boxes]
-        vectors = self._embedder.embed(crops)
-        numbers = self._tracker.update(frame.time_s, found, vectors)
         crisp = np.array([sharpness(picture) for picture in crops], np.float32)
         quality = crop_quality(found, crisp, frame.width, frame.height)
-        shown = pad(found.boxes, CONTEXT)
-        for row, number in enumerate(numbers):
+        wanted = [
+            row
+            for row, number in enumerate(self._tracker.evident(frame.time_s, found).tolist())
+            if number == -1
+            or (number >= 0 and self._collector(number).wants(frame.time_s, float(quality[row])))
+        ]
+        vectors = np.full((len(crops), self._embedder.spec.dimension), np.nan, np.float32)
+        vectors[wanted] = self._embedder.embed([crops[row] for row in wanted])
+        numbers = self._tracker.update(frame.time_s, found, vectors).tolist()
+        for number in numbers:
             if number >= 0:
+                self._collector(number).see(frame.time_s)
+        shown = pad(found.boxes, CONTEXT)
+        for row in wanted:
+            if numbers[row] >= 0:
                 sample = Sample(
                     frame.time_s, found.boxes[row].copy(), float(quality[row]), vectors[row].copy()
                 )
-                self._collector(int(number)).add(sample, crop(frame.picture, shown[row]))
+                self._collector(numbers[row]).add(sample, crop(frame.picture, shown[row]))
         self._finish(self._tracker.finished())
 
     def expected(self, time_s: float) -> Boxes:
-        """(N, 4) about where everybody is who was seen lately."""
+        """(N, 4) about where everybody is who is followed."""
         return self._tracker.expected(time_s)
+
+    def lost(self, time_s: float) -> Boxes:
+        """(N, 4) about where those are who were followed until a moment ago."""
+        return self._tracker.lost(time_s)
 
     def people(self) -> tuple[tuple[TrackSummary, ...], tuple[Look, ...]]:
         """Everybody, after the last frame, and how each looks."""
@@ -263,19 +318,3 @@ def spans_between_gaps(moments: list[float], gap_s: float) -> tuple[tuple[float,
         else:
             spans.append((moment, moment))
     return tuple(spans)
-
-
-def _batches(frames: Iterable[Frame], motion: Motion, follower: _Follower) -> Iterator[list[Watched]]:
-    """Frames with where to look in them, some at a time: as many as are seen by who was followed before.
-
-    A look at the whole picture ends a batch, for it may find people who do not move.
-    """
-    batch: list[Watched] = []
-    for frame in frames:
-        parts = motion.regions(frame.time_s, frame.grey(), follower.expected(frame.time_s))
-        batch.append((frame, parts))
-        if parts is None or len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -23,6 +23,9 @@ from scipy.optimize import linear_sum_assignment
 from indexer.tracks import Floats, Fragment, Likeness, Track, TrackerOptions, unit
 from reid.boxes import Boxes, Detections, area, intersection
 
+NOBODY = -2
+"""What `Tracker.evident` calls a detection that is no one's."""
+
 _CERTAIN_HITS = 3
 _CERTAIN_HIDDEN = 0.2
 
@@ -43,13 +46,36 @@ class Tracker:
         self._next_number = 0
         self._now_s = -math.inf
 
+    def evident(self, time_s: float, found: Detections) -> NDArray[np.int64]:
+        """(N,) int64 number of the track that each detection of the next frame continues by its place alone,
+        since nobody else is near; NOBODY for one too faint to begin a track, and far from all; -1 where
+        looks have a say.
+
+        Args:
+            time_s, found: as for `update`, which comes next.
+        """
+        numbers = np.full(len(found), -1, np.int64)
+        tracks = [track for track in self._active if track.seen_s >= time_s - self._options.coast_s]
+        ahead = np.array([track.motion.forecast(time_s) for track in tracks]).reshape(-1, 4)
+        odds = self._motion_odds(ahead, _places(found.boxes))
+        is_far = (odds + self._likeness.most <= 0).all(axis=0)
+        numbers[is_far & (found.scores < self._options.start_score)] = NOBODY
+        likely = odds > 0
+        alone = likely & (likely.sum(axis=0) == 1) & (likely.sum(axis=1)[:, None] == 1)
+        visible = _hidden_shares(found.boxes) <= _CERTAIN_HIDDEN
+        for place, row in np.argwhere(alone & visible & (found.scores >= self._options.high_score)):
+            if tracks[place].hits >= _CERTAIN_HITS:
+                numbers[row] = tracks[place].numbers[-1]
+        return numbers
+
     def update(self, time_s: float, found: Detections, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
         """Take the next frame.
 
         Args:
             time_s: seconds of the clip, later than the frame before; any step, any gap.
             found: the people detected.
-            vectors: (N, D) float32, the unit vector of each detection.
+            vectors: (N, D) float32, the unit vector of each detection; not-a-number for one that was not
+                embedded, since it was `evident` whose it is.
 
         Returns:
             (N,) int64 number of each detection's track, -1 for one that belongs to none. A number is
@@ -67,21 +93,30 @@ class Tracker:
         self._now_s = time_s
         self._end(time_s - self._options.coast_s)
         units = vectors.astype(np.float64)
+        known = np.asarray(np.isfinite(units).all(axis=1))
         hidden = _hidden_shares(found.boxes)
-        pairs = self._cascade(found, units)
-        self._learn([(track, row) for track, row in pairs if hidden[row] <= _CERTAIN_HIDDEN], units)
+        pairs = self._cascade(found, units, known)
+        visible = known & (hidden <= self._options.max_hidden)
+        certain = known & (hidden <= _CERTAIN_HIDDEN)
+        self._learn([(track, row) for track, row in pairs if certain[row]], units)
         numbers = np.full(len(found), -1, np.int64)
         for track, row in pairs:
-            self._follow(track, found, units, row, visible=hidden[row] <= self._options.max_hidden)
+            self._follow(track, found, units, row, visible=bool(visible[row]))
             numbers[row] = track.numbers[-1]
         self._start(found, units, numbers)
         self._stitch(time_s - self._options.coast_s)
         return numbers
 
     def expected(self, time_s: float) -> Boxes:
-        """(N, 4) about where everybody is who was seen lately, lost ones too; half as wide as tall."""
-        lost = [track for track in self._ended if track.hits >= self._options.min_hits]
-        ahead = np.array([track.motion.forecast(time_s) for track in [*self._active, *lost]]).reshape(-1, 4)
+        """(N, 4) about where everybody is who is followed; half as wide as tall."""
+        return self._boxes(self._active, time_s)
+
+    def lost(self, time_s: float) -> Boxes:
+        """(N, 4) about where those are who were followed until a moment ago."""
+        return self._boxes([track for track in self._ended if track.hits >= self._options.min_hits], time_s)
+
+    def _boxes(self, tracks: Sequence[Fragment], time_s: float) -> Boxes:
+        ahead = np.array([track.motion.forecast(time_s) for track in tracks]).reshape(-1, 4)
         x, y, height = ahead[:, 0], ahead[:, 1], ahead[:, 2]
         edges = [x - height / 4, y - height / 2, x + height / 4, y + height / 2]
         return np.stack(edges, axis=1).astype(np.float32)
@@ -101,14 +136,18 @@ class Tracker:
         self._ended = [track for track in self._ended if track not in done]
         return [track.track(self._options) for track in done]
 
-    def _cascade(self, found: Detections, units: Floats) -> list[tuple[Fragment, int]]:
-        """Which track each detection continues: high scores choose first, low ones among the rest."""
+    def _cascade(
+        self, found: Detections, units: Floats, known: NDArray[np.bool_]
+    ) -> list[tuple[Fragment, int]]:
+        """Which track each detection continues: evident ones choose first, then high scores, low ones among
+        the rest.
+        """
         options = self._options
-        high = found.scores >= options.high_score
-        low = (found.scores >= options.low_score) & ~high
+        high = known & (found.scores >= options.high_score)
+        low = known & (found.scores >= options.low_score) & ~high
         pairs: list[tuple[Fragment, int]] = []
         waiting = self._active
-        for rows in (np.flatnonzero(high), np.flatnonzero(low)):
+        for rows in (np.flatnonzero(~known), np.flatnonzero(high), np.flatnonzero(low)):
             new = self._associate(waiting, found.boxes[rows], units[rows])
             pairs += [(waiting[place], int(rows[column])) for place, column in new]
             taken = {place for place, _ in new}

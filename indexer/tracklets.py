@@ -15,6 +15,9 @@ from reid.images import Picture, fit_within
 
 _SHOWN = (192, 384)  # pixels, width and height at most: readable on a screen, 5-10 kB as JPEG
 
+_COMPARED = 16  # samples a new one is compared with, the latest
+_EARLY_S = 0.02  # a frame this early is on time: cameras are not
+
 Vectors = NDArray[np.float32]
 """(N, D) float32 rows of length 1."""
 
@@ -27,6 +30,10 @@ class TrackletOptions:
         most_vectors: at most this many vectors describe one tracklet.
         new_view: a further vector is kept when its cosine with all kept ones is below this: another
             side of the body or another light.
+        pause_s, longest_pause_s: seconds between two samples of a person whom nobody is near to: at first,
+            and at most. The pause doubles while samples tell nothing new.
+        known: a sample whose cosine with an earlier one is at least this tells nothing new.
+        better: a crop so many times as good as the best one before is taken at once.
         most_samples: bound on the samples kept of a track; beyond it every other one is dropped.
         most_crops: bound on the crops whose pixels are kept, the best of different seconds.
         told_crops: so many of them, the best, tell how the person looks.
@@ -34,6 +41,10 @@ class TrackletOptions:
 
     most_vectors: int = 3
     new_view: float = 0.8
+    pause_s: float = 0.5
+    longest_pause_s: float = 2.0
+    known: float = 0.9
+    better: float = 1.15
     most_samples: int = 256
     most_crops: int = 6
     told_crops: int = 4
@@ -90,22 +101,41 @@ class TrackCollector:
         self._samples: list[Sample] = []
         self._crops: dict[int, tuple[Sample, Picture]] = {}  # by second of the clip
         self._stride = 1
-        self._detections = 0
+        self._offered = self._detections = 0
+        self._pause_s, self._due_s, self._best_quality = options.pause_s, float("-inf"), 0.0
         self._start_s = float("inf")
         self._end_s = float("-inf")
 
+    def wants(self, time_s: float, quality: float) -> bool:
+        """Would a sample of this quality, 0..1, tell anything that those before do not?"""
+        return time_s >= self._due_s or quality > self._options.better * self._best_quality
+
+    def see(self, time_s: float) -> None:
+        """Count one more detection."""
+        self._detections += 1
+        self._start_s = min(self._start_s, time_s)
+        self._end_s = max(self._end_s, time_s)
+
     def add(self, sample: Sample, crop: Picture) -> None:
-        """Take one more detection; `crop` is copied only if it is kept."""
+        """Take a sample of the detection that was seen last; `crop` is copied only if it is kept."""
         second = int(sample.time_s)
         kept = self._crops.get(second)
         if kept is None or sample.quality > kept[0].quality:
             self._crops[second] = (sample, fit_within(crop, *_SHOWN).copy())
-        if self._detections % self._stride == 0:
+        if self._offered % self._stride == 0:
+            self._plan(sample)
             self._samples.append(sample)
-        self._detections += 1
-        self._start_s = min(self._start_s, sample.time_s)
-        self._end_s = max(self._end_s, sample.time_s)
+        self._offered += 1
         self._thin()
+
+    def _plan(self, sample: Sample) -> None:
+        """When the next sample is due."""
+        earlier = [each.vector for each in self._samples[-_COMPARED:]]
+        is_known = bool(earlier) and float((np.stack(earlier) @ sample.vector).max()) >= self._options.known
+        longer = min(2 * self._pause_s, self._options.longest_pause_s)
+        self._pause_s = longer if is_known else self._options.pause_s
+        self._due_s = sample.time_s + self._pause_s - _EARLY_S
+        self._best_quality = max(self._best_quality, sample.quality)
 
     def absorb(self, other: TrackCollector) -> None:
         """Take over all of `other`: the tracker found that both are one person."""

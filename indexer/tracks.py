@@ -17,6 +17,9 @@ Floats = NDArray[np.float64]
 _PRIOR_COSINES = 50.0
 """The expected cosines of `TrackerOptions` count as much as this many seen ones."""
 
+_MOST_SPANS = 1.2
+"""A span lies between the usual cosines of two people and of one; so many, and more tells no more."""
+
 
 @dataclass(frozen=True)
 class TrackerOptions:
@@ -228,11 +231,17 @@ class Likeness:
         self._different += count * (count - 1)
         self._different_sum += float(cosines.sum()) - own
 
+    @property
+    def most(self) -> float:
+        """The log-odds of looking entirely alike."""
+        return self._weight * (_MOST_SPANS - 0.5)
+
     def odds(self, cosines: Floats) -> Floats:
-        """Log-odds of "one person": 0 half way between the two usual cosines."""
+        """Log-odds of "one person": 0 half way between the two usual cosines, and where there is none."""
         different = self._different_sum / self._different
         span = max(self._same_sum / self._same - different, 0.1)
-        return np.asarray(self._weight * (np.clip((cosines - different) / span, 0.0, 1.2) - 0.5))
+        odds = self._weight * (np.clip((cosines - different) / span, 0.0, _MOST_SPANS) - 0.5)
+        return np.asarray(np.where(np.isfinite(odds), odds, 0.0))
 
 
 def unit(vector: Floats) -> Floats:

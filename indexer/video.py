@@ -1,6 +1,6 @@
 """Clips: decoding frames with exact times, and finding out when a clip began.
 
-The only module that reads with PyAV; `indexer.cutting` writes with it. Chosen over OpenCV's VideoCapture,
+Read with PyAV (`indexer.decoder`); `indexer.cutting` writes with it. Chosen over OpenCV's VideoCapture,
 which is as fast but ends a clip at its first damaged packet, gives no times where timestamps are absent, and
 writes to the terminal (`python -m benchmarks decoding`). Knows no camera, no district and no disk layout.
 """
@@ -8,7 +8,6 @@ writes to the terminal (`python -m benchmarks decoding`). Knows no camera, no di
 from __future__ import annotations
 
 import math
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,24 +15,18 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, Protocol, cast
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from indexer.decoder import Decoder, LeftOut, presented_s
 from indexer.timeline import MAX_JUMP_S, Timeline
 from indexer.times import moment_in_metadata, moment_in_name
 from reid.errors import FootageError, InputError
 from reid.images import Grey, Picture, resize, rotate
-
-# Only what recorders write: FFmpeg also "plays" text files, pictures and playlists that name other files.
-_FORMATS = (
-    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,mjpeg,asf,flv,mxf,dhav,ogg,ivf,obu,wtv,rm,nut"
-)
-_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 
 _TOLERANCE_S = 0.001
 """Matroska and FLV round timestamps to milliseconds: a frame this early still counts as on time."""
@@ -70,14 +63,7 @@ class Frame:
 
     def grey(self) -> Grey:
         """(H, W) uint8 brightness, upright, at the size it was decoded in."""
-        decoded = self._decoded
-        if decoded.format.name in _GREY_FIRST:
-            plane = decoded.planes[0]
-            rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
-            grey = rows[: decoded.height, : decoded.width]
-        else:
-            grey = decoded.reformat(format="gray", threads=1).to_ndarray()
-        return rotate(grey, -decoded.rotation)
+        return _grey(self._decoded)
 
 
 @dataclass(frozen=True)
@@ -86,15 +72,17 @@ class ReadReport:
 
     Attributes:
         frames_decoded: frames the decoder gave, sampled or not.
+        frames_left_out: frames that needed no decoding, for nothing happened around them.
         frames_corrupt: of these, frames the decoder marked as damaged.
         packets_corrupt: packets that were damaged or gave no frame.
         times_repaired: frames whose timestamp was absent, went backwards or jumped by more than an hour.
-        last_time_s: time of the last frame decoded; 0 when there was none.
+        last_time_s: time of the last frame; 0 when there was none.
         truncated: the file ends before the end that its header promises, or reading it failed there.
         warnings: the same in sentences, for people.
     """
 
     frames_decoded: int = 0
+    frames_left_out: int = 0
     frames_corrupt: int = 0
     packets_corrupt: int = 0
     times_repaired: int = 0
@@ -103,73 +91,60 @@ class ReadReport:
     warnings: tuple[str, ...] = ()
 
 
+class Watcher(Protocol):
+    """Whoever looks at a clip's frames, and may tell that some need no look."""
+
+    def is_quiet(self) -> bool:
+        """Nobody is followed and nothing moved lately in the frames seen so far."""
+        ...
+
+    def shows_nothing_new(self, grey: Grey) -> bool:
+        """A later frame, (H, W) uint8 brightness, looks as the latest ones did."""
+        ...
+
+
 class _Moment(NamedTuple):
     number: int
     time_s: float
     decoded: av.VideoFrame
 
 
-class _Pass:
-    """One reading of a file from front to back, with what it met."""
+class _Reading:
+    """One reading of a clip, with when its frames are.
+
+    Attributes:
+        decoder, timeline: what it reads with.
+        resized: frames of another size so far.
+        last_s: time of the last frame, seconds of the clip.
+    """
 
     def __init__(self, path: Path, timeline: Timeline) -> None:
-        self.timeline = timeline
-        self.container = open_container(path)
-        try:
-            self.stream, self.ignored = video_stream(path, self.container)
-        except FootageError:
-            self.container.close()
-            raise
-        # With frame threads, how many damaged packets and last frames are lost depends on the cores.
-        self.stream.thread_type = "SLICE"
-        self.decoded = self.corrupt = self.packets_corrupt = self.resized = 0
-        self.last_s = 0.0
-        self.failure = ""
+        self.decoder, self.timeline = Decoder(path), timeline
+        self.resized, self.last_s = 0, 0.0
 
-    def frames(self) -> Iterator[av.VideoFrame]:
-        """All frames that can be decoded, in order of presentation; damage is counted, never raised."""
-        packets = self.container.demux(self.stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except IndexError:  # PyAV meets a stream that began later; demuxing again goes on behind it
-                self.ignored += 1
-                packets = self.container.demux(self.stream)
-                continue
-            except (av.FFmpegError, OSError) as error:
-                self.failure = error.strerror or str(error)
-                packet = None
-            decoded = self._decode(packet)
-            for frame in decoded:
-                self.decoded += 1
-                self.corrupt += frame.is_corrupt
-                yield frame
-            if packet is None:
-                return
+    def moments(self, sought_rate: float = 0.0, watcher: Watcher | None = None) -> Iterator[_Moment]:
+        """The frames with their times; after a seek numbered by the clip's average rate."""
+        skipped = 0
+        for count, each in enumerate(self.decoder.frames(_Calm(watcher) if watcher else None)):
+            raw_s = each.presented_s if isinstance(each, LeftOut) else presented_s(each)
+            self.last_s = self.timeline.place(raw_s)
+            if count == 0:
+                skipped = round(self.last_s * sought_rate)
+            if not isinstance(each, LeftOut):
+                yield _Moment(skipped + count, self.last_s, each)
 
-    def _decode(self, packet: av.Packet[VideoStream] | None) -> list[av.VideoFrame]:
-        """The frames that `packet` completes; None drains the decoder."""
-        damaged = packet is not None and packet.is_corrupt
-        frames: list[av.VideoFrame] = []
-        try:
-            frames = self.stream.codec_context.decode(packet)
-        except av.EOFError:  # drained already
-            pass
-        except (av.FFmpegError, OSError):
-            damaged = True
-        self.packets_corrupt += damaged
-        return frames
 
-    def seek(self, moment_s: float) -> bool:
-        """Go to a key frame near a presentation time in seconds; whether the file allows it."""
-        try:
-            self.container.seek(round(moment_s * av.time_base))
-        except (av.FFmpegError, OSError):
-            return False
-        return True
+class _Calm:
+    """What a watcher of pictures tells a decoder."""
 
-    def close(self) -> None:
-        self.container.close()
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+
+    def is_quiet(self) -> bool:
+        return self._watcher.is_quiet()
+
+    def shows_nothing_new(self, decoded: av.VideoFrame) -> bool:
+        return self._watcher.shows_nothing_new(_grey(decoded))
 
 
 class Clip:
@@ -187,12 +162,12 @@ class Clip:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._open: set[_Pass] = set()
+        self._open: set[_Reading] = set()
         self._report = ReadReport()
-        first_pass = _Pass(path, Timeline(0.0, 0.0))
+        decoder = Decoder(path)
         try:
-            stream = first_pass.stream
-            first = next(first_pass.frames(), None)
+            stream = decoder.stream
+            first = next(decoder.all_frames(), None)
             if first is None:
                 raise FootageError(
                     "no_frames",
@@ -204,10 +179,10 @@ class Clip:
             self._step_s, self.average_rate = _rates(path, stream, first)
             self._seekable = first.pts is not None
             self.zero_s = _zero(stream, first)
-            self.duration_s = _duration(first_pass.container, stream, self.zero_s)
-            self.container_start = _container_start(first_pass.container, stream)
+            self.duration_s = _duration(decoder.container, stream, self.zero_s)
+            self.container_start = _container_start(decoder.container, stream)
         finally:
-            first_pass.close()
+            decoder.close()
 
     def __enter__(self) -> Clip:
         return self
@@ -218,7 +193,9 @@ class Clip:
         for running in list(self._open):
             self._close(running)
 
-    def frames(self, rate: float | None = None, start_s: float = 0.0) -> Iterator[Frame]:
+    def frames(
+        self, rate: float | None = None, start_s: float = 0.0, watcher: Watcher | None = None
+    ) -> Iterator[Frame]:
         """The clip's frames in order of time, each call reading anew. Damage is survived: see `report`.
 
         Args:
@@ -226,6 +203,8 @@ class Clip:
                 clip's beginning, the first frame. None: every frame. Other frames are decoded (later
                 ones need them) but not converted.
             start_s: begin at this time; sampling begins with the first whole interval after it.
+            watcher: while it sees nothing happen, of each group of pictures that begins and ends alike only
+                the first one is decoded; see `Decoder.frames`.
 
         Raises:
             InputError: a rate that is not positive, a start that is not a number.
@@ -234,7 +213,7 @@ class Clip:
         if rate is not None and not 0 < rate < math.inf:
             raise InputError(f"expected a rate of frames a second above 0, got {rate}")
         _check_time(start_s)
-        return self._read(rate, start_s)
+        return self._read(rate, start_s, watcher)
 
     def frame_at(self, time_s: float, *, from_start: bool = False) -> Frame:
         """The frame shown at `time_s`: the last one not later, or the first of the clip.
@@ -266,8 +245,8 @@ class Clip:
         """What the newest pass of `frames` met; complete once that iterator is exhausted or closed."""
         return self._report
 
-    def _read(self, rate: float | None, start_s: float) -> Iterator[Frame]:
-        running, moments = self._begin(start_s)
+    def _read(self, rate: float | None, start_s: float, watcher: Watcher | None) -> Iterator[Frame]:
+        running, moments = self._begin(start_s, watcher)
         due = start_s if rate is None else math.ceil((start_s - _TOLERANCE_S) * rate) / rate
         ended = False
         try:
@@ -282,64 +261,57 @@ class Clip:
             self._report = self._sum_up(running, ended)
             self._close(running)
 
-    def _begin(self, start_s: float) -> tuple[_Pass, Iterator[_Moment]]:
-        """A new pass and its moments, from a key frame not later than `start_s` where seeking finds one."""
+    def _begin(self, start_s: float, watcher: Watcher | None = None) -> tuple[_Reading, Iterator[_Moment]]:
+        """A new reading and its moments, from a key frame not after `start_s` where seeking finds one."""
         for margin_s in _SEEK_MARGINS_S if self._seekable else ():
             if start_s <= margin_s:
                 break
-            running = self._new_pass()
-            if running.seek(self.zero_s + start_s - margin_s):
-                moments = self._timed(running, sought=True)
+            running = self._new_reading()
+            if running.decoder.seek(self.zero_s + start_s - margin_s):
+                moments = running.moments(self.average_rate, watcher)
                 first = next(moments, None)
                 if first is not None and first.time_s <= start_s + _TOLERANCE_S:
                     return running, chain([first], moments)
             self._close(running)
-        running = self._new_pass()
-        return running, self._timed(running)
+        running = self._new_reading()
+        return running, running.moments(watcher=watcher)
 
-    def _timed(self, running: _Pass, sought: bool = False) -> Iterator[_Moment]:
-        skipped = 0
-        for count, decoded in enumerate(running.frames()):
-            running.last_s = running.timeline.place(_presented_s(decoded))
-            if sought and count == 0:
-                skipped = round(running.last_s * self.average_rate)
-            yield _Moment(skipped + count, running.last_s, decoded)
-
-    def _frame(self, running: _Pass, moment: _Moment) -> Frame:
+    def _frame(self, running: _Reading, moment: _Moment) -> Frame:
         if _upright(moment.decoded) != (self.width, self.height):
             running.resized += 1
         return Frame(moment.number, moment.time_s, self.width, self.height, moment.decoded)
 
-    def _new_pass(self) -> _Pass:
-        running = _Pass(self.path, Timeline(self.zero_s, self._step_s))
+    def _new_reading(self) -> _Reading:
+        running = _Reading(self.path, Timeline(self.zero_s, self._step_s))
         self._open.add(running)
         return running
 
-    def _close(self, running: _Pass) -> None:
+    def _close(self, running: _Reading) -> None:
         self._open.discard(running)
-        running.close()
+        running.decoder.close()
 
-    def _sum_up(self, running: _Pass, ended: bool) -> ReadReport:
+    def _sum_up(self, running: _Reading, ended: bool) -> ReadReport:
         missing_s = 0.0
         if ended and self.duration_s is not None and running.timeline.last_raw_s is not None:
             missing_s = self.duration_s - running.timeline.last_raw_s - self._step_s
         slack_s = max(1.0, 2.5 / self.average_rate)
-        truncated = bool(running.failure) or missing_s > slack_s
+        decoder = running.decoder
+        truncated = bool(decoder.failure) or missing_s > slack_s
         counted = (
-            (running.packets_corrupt, "damaged packet(s)"),
-            (running.corrupt, "damaged frame(s)"),
+            (decoder.packets_corrupt, "damaged packet(s)"),
+            (decoder.corrupt, "damaged frame(s)"),
             (running.timeline.repaired, "timestamp(s) absent or out of order, repaired from the frame rate"),
             (running.resized, f"frame(s) of another size, scaled to {self.width} x {self.height}"),
-            (running.ignored, "further video stream(s), not read; export each channel to its own file"),
+            (decoder.ignored, "further video stream(s), not read; export each channel to its own file"),
         )
         warnings = [f"{count} {what}" for count, what in counted if count]
         if truncated:
             promised = f" of {self.duration_s:.1f} s" if missing_s > slack_s else ""
-            because = f" ({running.failure})" if running.failure else ""
+            because = f" ({decoder.failure})" if decoder.failure else ""
             warnings.append(f"the recording ends after {running.last_s:.1f} s{promised}{because}")
         return ReadReport(
-            running.decoded, running.corrupt, running.packets_corrupt, running.timeline.repaired,
-            running.last_s, truncated, tuple(warnings),
+            decoder.decoded, decoder.left_out, decoder.corrupt, decoder.packets_corrupt,
+            running.timeline.repaired, running.last_s, truncated, tuple(warnings),
         )  # fmt: skip
 
 
@@ -368,85 +340,26 @@ def clip_start(
     return None if container_start is None else (container_start, "container")
 
 
-def open_container(path: Path) -> InputContainer:
-    """The file open for demuxing, after a look at what kind of file it is.
-
-    Raises:
-        FootageError: as `open_clip`.
-    """
-    beginning = _read_beginning(path)
-    try:
-        # Recorders write names in old encodings into the metadata.
-        return av.open(f"file:{path}", options=dict(_OPTIONS), metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError):
-        if beginning[4:8] == b"ftyp":
-            raise FootageError(
-                "no_frames",
-                f"{path}: an MP4 without readable index, as a recorder leaves it when it is cut off before"
-                " the end; export it again",
-            ) from None
-        raise FootageError(
-            "not_video", f"{path}: expected a video, got another kind of file or one damaged at the beginning"
-        ) from None
-
-
-def _read_beginning(path: Path) -> bytes:
-    """The first bytes; refuses what is no readable file before FFmpeg sees it."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            kind = "a folder" if path.is_dir() else "a device or pipe"
-            raise FootageError("not_video", f"{path}: expected a video file, got {kind}")
-        with path.open("rb") as file:
-            beginning = file.read(16)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise FootageError("missing", f"{path}: no such file; check the path") from None
-    except PermissionError:
-        raise FootageError("no_permission", f"{path}: no permission to read; check who owns it") from None
-    except OSError as error:
-        raise FootageError(
-            "unreadable", f"{path}: cannot be read ({error.strerror}); check disk and path"
-        ) from None
-    if not beginning:
-        raise FootageError("empty", f"{path}: the file is empty (0 bytes); copy it again")
-    return beginning
-
-
-def video_stream(path: Path, container: InputContainer) -> tuple[VideoStream, int]:
-    """The largest stream of moving pictures, and how many others there are.
-
-    Raises:
-        FootageError: "not_video" or "no_frames", there is none that can be decoded.
-    """
-    moving = [
-        stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
-    ]
-    if not moving:
-        raise FootageError("not_video", f"{path}: expected moving pictures, got a file without (sound only?)")
-    # PyAV gives a stream of a codec that FFmpeg does not know no codec context.
-    streams = [stream for stream in moving if stream.codec_context is not None]
-    if not streams:
-        raise FootageError(
-            "no_frames", f"{path}: the codec is unknown or its name damaged; export it as H.264"
-        )
-    return max(streams, key=lambda stream: stream.width * stream.height), len(moving) - 1
-
-
 def _to_picture(decoded: av.VideoFrame) -> Picture:
     # threads=1: starting FFmpeg's scaling threads for each frame takes longer than the conversion.
     picture = decoded.reformat(format="bgr24", threads=1).to_ndarray()
     return rotate(cast(Picture, picture), -decoded.rotation)
 
 
+def _grey(decoded: av.VideoFrame) -> Grey:
+    if decoded.format.name in _GREY_FIRST:
+        plane = decoded.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
+        grey = rows[: decoded.height, : decoded.width]
+    else:
+        grey = decoded.reformat(format="gray", threads=1).to_ndarray()
+    return rotate(grey, -decoded.rotation)
+
+
 def _upright(decoded: av.VideoFrame) -> tuple[int, int]:
     """Width and height of the picture."""
     sides = decoded.width, decoded.height
     return sides[::-1] if decoded.rotation % 180 else sides
-
-
-def _presented_s(decoded: av.VideoFrame) -> float | None:
-    if decoded.pts is None or decoded.time_base is None:
-        return None
-    return float(decoded.pts * decoded.time_base)
 
 
 def _rates(path: Path, stream: VideoStream, first: av.VideoFrame) -> tuple[float, float]:
@@ -463,7 +376,7 @@ def _rates(path: Path, stream: VideoStream, first: av.VideoFrame) -> tuple[float
 
 def _zero(stream: VideoStream, first: av.VideoFrame) -> float:
     """Presentation time of the clip's beginning: earlier than `first` if frames before it are damaged."""
-    first_s = _presented_s(first) or 0.0
+    first_s = presented_s(first) or 0.0
     if stream.start_time is None or stream.time_base is None:
         return first_s
     start_s = float(stream.start_time * stream.time_base)

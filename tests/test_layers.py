@@ -20,7 +20,7 @@ HOMES = {
     "cv2": ["reid/images.py"],
     "PIL": ["reid/images.py"],
     "scipy": ["indexer/tracker.py"],
-    "av": ["indexer/video.py", "indexer/cutting.py", "reid/people/footage.py"],  # reads, cuts and writes
+    "av": ["indexer/decoder.py", "indexer/video.py", "indexer/cutting.py", "reid/people/footage.py"],
     "anny": ["reid/people/body.py"],
     "numba": ["reid/people/kernels/"],
     "lmdb": ["indexer/keyvalue.py"],

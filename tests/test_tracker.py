@@ -47,8 +47,9 @@ class Outcome:
 
 
 def follow(
-    walks: Sequence[Walk], times: Iterable[float], options: TrackerOptions | None = None, noise: float = 0.3
-) -> Outcome:
+    walks: Sequence[Walk], times: Iterable[float], options: TrackerOptions | None = None, noise: float = 0.3,
+    *, seldom: bool = False,
+) -> Outcome:  # fmt: skip
     tracker, random = Tracker(options), np.random.default_rng(0)
     tracks: list[Track] = []
     log: list[list[int]] = [[] for _ in walks]
@@ -63,7 +64,10 @@ def follow(
                 0, noise / DIMENSION**0.5, DIMENSION
             )
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        numbers = tracker.update(time_s, Detections(boxes, scores), vectors.astype(np.float32))
+        found = Detections(boxes, scores)
+        if seldom:
+            vectors[tracker.evident(time_s, found) >= 0] = np.nan
+        numbers = tracker.update(time_s, found, vectors.astype(np.float32))
         for (walk_number, _, _), number in zip(shown, numbers.tolist(), strict=True):
             log[walk_number].append(number)
         tracks += tracker.finished()
@@ -156,10 +160,11 @@ WALKS = {
 }
 
 
+@pytest.mark.parametrize("seldom", [False, True], ids=["all embedded", "only where looks have a say"])
 @pytest.mark.parametrize("name", WALKS)
-def test_walks(name: str) -> None:
+def test_walks(name: str, seldom: bool) -> None:
     walks, times, expected = WALKS[name]
-    outcome = follow(walks, times)
+    outcome = follow(walks, times, seldom=seldom)
     assert outcome.given == expected
     assert not outcome.unsure
 
@@ -229,6 +234,32 @@ def test_a_second_box_on_a_person_starts_no_track() -> None:
     outcome = follow([Walk(1, right(60)), dataclasses.replace(upper_body, score=lambda _: 0.6)], steps(4))
     assert outcome.given == [[0], []]
     assert outcome.unsure == []
+
+
+@pytest.mark.parametrize(
+    ("other", "before", "expected"),
+    [
+        (None, 5, [0]),  # alone
+        ((300.0, 100.0), 5, [0, 1]),  # another one far away
+        ((115.0, 100.0), 5, [-1, -1]),  # somebody beside, whom it might be as well
+        ((105.0, 125.0), 5, [-1, -1]),  # and somebody behind, half hidden
+        (None, 2, [-1]),  # hardly known yet
+    ],
+)
+def test_evident_is_who_has_nobody_near(
+    other: tuple[float, float] | None, before: int, expected: list[int]
+) -> None:
+    places = [(100.0, 100.0), *([other] if other else [])]
+    boxes = np.array([[x, y, x + WIDTH, y + HEIGHT] for x, y in places], np.float32)
+    found = Detections(boxes, np.full(len(places), 0.9, np.float32))
+    vectors = np.stack([look(n) for n in range(len(places))]).astype(np.float32)
+    tracker = Tracker(TrackerOptions(start_overlap=1.0))
+    for frame in range(before):
+        tracker.update(frame / 5, found, vectors)
+    assert tracker.evident(before / 5, found).tolist() == expected
+    assert tracker.evident(before / 5, Detections.empty()).tolist() == []
+    late_s = before / 5 + 10
+    assert tracker.evident(late_s, found).tolist() == [-1] * len(places)  # all tracks have ended
 
 
 def test_tracks_are_finished_as_soon_as_they_cannot_go_on_and_no_sooner() -> None:

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -24,6 +26,11 @@ def sample(time_s: float, quality: float, vector: NDArray[np.float32] = FRONT) -
 
 def crop(value: int) -> NDArray[np.uint8]:
     return np.full((4, 2, 3), value, np.uint8)
+
+
+def add(collector: TrackCollector, taken: Sample, shown: NDArray[np.uint8]) -> None:
+    collector.see(taken.time_s)
+    collector.add(taken, shown)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +77,7 @@ def test_no_quality_at_all_still_gives_a_vector() -> None:
 def test_the_best_crop_is_shown() -> None:
     collector = TrackCollector(OPTIONS)
     for second, quality in enumerate([0.2, 0.9, 0.4]):
-        collector.add(sample(second, quality), crop(second))
+        add(collector, sample(second, quality), crop(second))
     summary = collector.summary()
     assert summary.best.time_s == 1
     assert summary.crop[0, 0, 0] == 1
@@ -81,8 +88,8 @@ def test_a_moment_with_somebody_else_in_the_box_is_not_shown() -> None:
     """Two people taken for one make a large, sharp box: high quality, but not typical of the track."""
     collector = TrackCollector(OPTIONS)
     for second in range(10):
-        collector.add(sample(second, 0.6), crop(second))
-    collector.add(sample(10, 0.9, ODD), crop(10))
+        add(collector, sample(second, 0.6), crop(second))
+    add(collector, sample(10, 0.9, ODD), crop(10))
     assert summary_time(collector) < 10
 
 
@@ -94,8 +101,8 @@ def test_memory_stays_bounded_and_times_exact() -> None:
     collector = TrackCollector(OPTIONS)
     random = np.random.default_rng(0)
     for number in range(5000):
-        collector.add(sample(number / 5, float(random.uniform(0.1, 0.5))), crop(number % 255))
-    collector.add(sample(1000.0, 0.99), crop(77))
+        add(collector, sample(number / 5, float(random.uniform(0.1, 0.5))), crop(number % 255))
+    add(collector, sample(1000.0, 0.99), crop(77))
     assert len(collector._samples) <= OPTIONS.most_samples
     assert len(collector._crops) <= OPTIONS.most_crops
     summary = collector.summary()
@@ -105,14 +112,53 @@ def test_memory_stays_bounded_and_times_exact() -> None:
 
 def test_absorbing_a_later_fragment() -> None:
     first, second = TrackCollector(OPTIONS), TrackCollector(OPTIONS)
-    first.add(sample(1, 0.75), crop(1))
-    second.add(sample(9, 0.8, SIDE), crop(9))
-    second.add(sample(10, 0.7, SIDE), crop(10))
+    add(first, sample(1, 0.75), crop(1))
+    add(second, sample(9, 0.8, SIDE), crop(9))
+    add(second, sample(10, 0.7, SIDE), crop(10))
     first.absorb(second)
     summary = first.summary()
     assert (summary.start_s, summary.end_s, summary.detections) == (1, 10, 3)
     assert len(summary.vectors) == 2
     assert summary.best.time_s == 9
+
+
+def test_detections_that_were_not_embedded_count() -> None:
+    collector = TrackCollector(OPTIONS)
+    add(collector, sample(1, 0.5), crop(1))
+    for time_s in (1.2, 1.4, 1.6):
+        collector.see(time_s)
+    summary = collector.summary()
+    assert (summary.start_s, summary.end_s, summary.detections) == (1, 1.6, 4)
+
+
+def taken(views: Callable[[float], NDArray[np.float32]], qualities: Callable[[float], float]) -> list[float]:
+    """Of ten seconds at ten frames a second the times at which a sample is wanted."""
+    collector, times = TrackCollector(OPTIONS), []
+    for number in range(100):
+        time_s = number / 10
+        collector.see(time_s)
+        if collector.wants(time_s, qualities(time_s)):
+            times.append(time_s)
+            collector.add(sample(time_s, qualities(time_s), views(time_s)), crop(number))
+    return times
+
+
+def test_samples_become_rarer_while_they_tell_nothing_new() -> None:
+    times = taken(lambda _: FRONT, lambda _: 0.5)
+    assert times[:3] == [0.0, 0.5, 1.5]
+    assert np.diff(times).max() == pytest.approx(OPTIONS.longest_pause_s, abs=0.11)
+    assert len(times) < 10
+
+
+def test_a_new_side_is_sampled_often() -> None:
+    turned = taken(lambda t: SIDE if t > 5 else FRONT, lambda _: 0.5)
+    after = [time_s for time_s in turned if time_s > 5]
+    assert after[1] - after[0] == pytest.approx(OPTIONS.pause_s, abs=0.11)
+
+
+def test_a_better_crop_is_taken_at_once() -> None:
+    times = taken(lambda _: FRONT, lambda t: 0.9 if t == 4.3 else 0.5)
+    assert 4.3 in times
 
 
 def test_nothing_gathered_is_an_error() -> None:
