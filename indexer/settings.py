@@ -65,8 +65,9 @@ class Settings(BaseSettings):
         15.0,
         ge=0,
         le=3600,
-        description="Seconds between looks at the whole picture; between them only what moves and who is"
-        " followed is looked at; 0: all of every frame. What was indexed with another value counts as done",
+        description="Seconds between looks at all that changed meanwhile, every fourth at the whole picture;"
+        " between them only what moves and who is followed is looked at; 0: all of every frame. What was"
+        " indexed with another value counts as done",
     )
     workers: str = Field(
         "auto", description="How many clips are indexed at a time, one core each; auto: by cores and memory"
