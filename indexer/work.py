@@ -152,8 +152,8 @@ class Look:
         return Looked(
             staged, zero, milliseconds(self.start + timedelta(seconds=report.last_time_s)),
             tuple((zero + round(begin * 1000), zero + round(end * 1000)) for begin, end in content.spans),
-            report.frames_decoded + report.frames_left_out, content.sampled, report.frames_corrupt, tuple(report.warnings), erased,
-            time.monotonic() - begun,
+            report.frames_decoded + report.frames_left_out, content.sampled, report.frames_corrupt,
+            tuple(report.warnings), erased, time.monotonic() - begun,
         )  # fmt: skip
 
     def _tracklets(self, content: ClipContent) -> tuple[dict[str, list[Tracklet]], int]:
