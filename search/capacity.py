@@ -310,8 +310,8 @@ def _assumptions(load: Load, rates: Rates, density: Density) -> tuple[str, ...]:
         f" {rates.people} passages and {rates.crops} crops, in frames with people {rates.crowd:.1f} of them"
         " on average. A further person costs what it did there, however many there are, but a look at a frame"
         " never more than one at all of it",
-        "every frame is decoded, every person described in each, and the whole picture looked at at every"
-        " pause: `reid index` leaves out what tells nothing new, and needs less where streets are quiet",
+        "every frame is decoded, and the whole picture looked at at every pause: `reid index` leaves out what"
+        " shows nothing new, and needs less where streets are quiet",
         "while nobody is in view nothing else moves: vehicles, animals, rain and branches are looked at as"
         " people are, and are not counted; people come independently of each other and at all hours alike",
         f"a passage leaves {density.bytes_per_tracklet:,.0f} bytes and {density.vectors_per_tracklet:.2f}"

@@ -46,7 +46,7 @@ class Costs:
         whole_look_core_s: for a look at the whole of a frame.
         somebody_core_s, person_core_s: for a look at the parts of a frame where people are: once, and for
             each of them.
-        embed_core_s: for a crop, with what it shows of clothes.
+        embed_core_s: for a crop, with what it shows of clothes; the mean over all, few of which are embedded.
         rest_core_s: for a crop, cutting out, tracking, choosing and sealing: what is left of the whole.
     """
 
@@ -88,14 +88,16 @@ def costs_of(
     begun = time.process_time()
     done, entries = _indexed(folder / "archive", pipeline, clips)
     all_s = time.process_time() - begun
-    looks, crops, embed_s = pipeline.looks, pipeline.clocked.pictures, pipeline.clocked.core_s
+    looks, embed_s = pipeline.looks, pipeline.clocked.core_s
+    seen = looks.first + looks.others
+    crops = sum(look.people for look in seen)
     tracklets = sum(entry.tracklets for entry in entries)
     if not tracklets:
         raise InputError("nobody is in the trial's clips; give clips with people: --footage CLIP")
     rest_s = all_s - watched.decode_s - watched.motion_s - looks.core_s - embed_s
     costs = Costs(
         watched.footage, watched.seconds, tracklets, crops,
-        sum(look.peopled for look in looks.first + looks.others),
+        sum(look.peopled for look in seen),
         watched.decode_s / watched.seconds, watched.motion_s / watched.frames, whole_s,
         *share_out(looks.others), embed_s / crops, max(0.0, rest_s) / crops,
     )  # fmt: skip
@@ -182,16 +184,14 @@ class _ClockedDetector:
 
 
 class _ClockedEmbedder:
-    """An embedder, its core-seconds, and how many crops it was given."""
+    """An embedder and its core-seconds."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self.spec = embedder.spec
         self.core_s = 0.0
-        self.pictures = 0
 
     def embed(self, pictures: Sequence[Picture]) -> Any:
-        self.pictures += len(pictures)
         return self._clocked(self._embedder.embed, pictures)
 
     def attributes(self, pictures: Sequence[Picture]) -> Any:
