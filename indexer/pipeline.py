@@ -202,17 +202,19 @@ class _Watch:
     def batches(self, frames: Iterable[Frame]) -> Iterator[list[Watched]]:
         """Frames with where to look in them, some at a time: as many as are seen by who was followed before.
 
-        A look at the whole picture ends a batch, for it may find people who do not move.
+        A look at the whole picture ends a batch, for it may find people who do not move; so does any look
+        while nobody is followed, for it tells whether to go on decoding.
         """
         for frame in frames:
             self._time_s = frame.time_s
             followed = self._follower.expected(frame.time_s)
+            is_alone = not len(followed)
             if frame.time_s - self._sought_s >= _LOST_S:
                 self._sought_s = frame.time_s
                 followed = np.concatenate([followed, self._follower.lost(frame.time_s)])
             parts = self._motion.regions(frame.time_s, frame.grey(), followed)
             self._batch.append((frame, parts))
-            if parts is None or len(self._batch) == _BATCH:
+            if parts is None or len(self._batch) == _BATCH or (is_alone and len(parts)):
                 yield self._batch
                 self._batch = []
         if self._batch:
@@ -220,13 +222,13 @@ class _Watch:
 
     def is_quiet(self) -> bool:
         """See `indexer.video.Watcher`."""
-        is_seen = all(parts is not None and not len(parts) for _, parts in self._batch)
-        someone = len(self._follower.expected(self._time_s)) + len(self._follower.lost(self._time_s))
-        return is_seen and not someone and self._motion.is_quiet(self._time_s)
+        is_seen = not any(len(parts) for _, parts in self._batch if parts is not None)
+        is_alone = not len(self._follower.expected(self._time_s))
+        return is_seen and is_alone and self._motion.is_quiet(self._time_s)
 
     def shows_nothing_new(self, grey: Grey) -> bool:
         """See `indexer.video.Watcher`."""
-        return self._motion.shows_nothing_new(grey)
+        return self.is_quiet() and self._motion.shows_nothing_new(grey)
 
 
 class _Follower:

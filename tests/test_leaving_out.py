@@ -159,3 +159,11 @@ def test_the_pipeline_finds_the_same_people_with_most_frames_undecoded(tmp_path:
         assert left_out == 0 if whole_look_s == 0 else left_out > 30
     assert len(found[0.0]) == 2
     assert np.allclose(found[0.0], found[15.0], atol=0.21)
+
+
+def test_who_stands_still_is_followed_in_every_sampled_frame(tmp_path: Path) -> None:
+    clip = street(tmp_path / "c.mp4", lambda _: 100, count=100)
+    content = Pipeline(FakeDetector(), FakeEmbedder(), PipelineOptions()).run(clip)  # type: ignore[arg-type]
+    assert content.report.frames_left_out == 0
+    [person] = content.people
+    assert (person.start_s, person.end_s, person.detections) == (0.0, pytest.approx(9.8), 50)
