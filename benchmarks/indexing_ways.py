@@ -167,6 +167,8 @@ def _prepared(way: str, clip: Path) -> Work:
         content = pipeline.run(path)
         return content.report.last_time_s, content.people
 
+    if way == PRODUCT:
+        work(clip)  # parts have many sizes, each slower the first time
     return work
 
 
