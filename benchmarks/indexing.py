@@ -3,10 +3,10 @@
 The same models look in every way of going about it: the plain loop (every frame converted, searched for
 people all over, everybody embedded, as the examples of detector libraries do it), the product with all of
 every sampled frame searched, and the product as it is. Beside them decoding alone, the bound of them all.
-Each way runs in as many processes as there are cores, a thread each, over copies of the same clip; the product
-once before it is timed, for a night meets each size of a part once. Ratios are of core-seconds. Sparse footage
-is made of a clip with people in it, and for the rest of the time of what its camera shows when nobody passes,
-with fresh noise.
+Each way runs in as many processes as there are cores, a thread each, over copies of the same clip; the
+product once before it is timed, for a night meets each size of a part once. Ratios are of core-seconds.
+Sparse footage is made of a clip with people in it, and for the rest of the time of what its camera shows when
+nobody passes, with fresh noise.
 """
 
 from __future__ import annotations
