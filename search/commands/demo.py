@@ -13,7 +13,7 @@ from search.commands.opening import archive_at, read_settings
 from search.commands.options import Json
 from search.commands.printing import print_json, say
 from search.commands.running import command
-from search.commands.searching import search_archive, show_result, write_report
+from search.commands.searching import Typed, search_archive, show_result, write_report
 
 _DEMO_RATE = 3.0  # frames a second: enough for people who walk, and soon done
 
@@ -39,7 +39,7 @@ def demo(
     register_cameras(archive, CAMERAS)
     report = index_clips(archive, settings, find_clips([FOOTAGE], Given(), districts))
     say("\n".join(report.lines()))
-    result = search_archive(archive, settings, districts, photos=[PHOTO], top=10)
+    result = search_archive(archive, settings, districts, Typed(photos=[PHOTO], top=10))
     judgement = judge(result, truth)
     write_report(archive.home / "report.html", result, districts)
     if as_json:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -121,13 +123,13 @@ def search(
         _check_target(html)
     if within is not None and near is None:
         raise InputError(f"--within {within:g} needs the point: --near lat,lon, e.g. --near 37.5145,127.1059")
-    result = search_archive(
-        archive, settings, districts, photos=photos, names=district, cameras=camera, since=since, until=until,
-        top=top, person=person, box=box, near=_parse_near(near, within) if near is not None else None,
-        exact=exact, last_seen=last_seen, at=at, route=route, case=case, confirm=confirm, reject=reject,
-        said=read_description(upper or (), lower or (), age or (), having or (), without or ()),
-        only_colours=only_colours, clothes_changed=clothes_changed, ray=ray, reason=reason,
+    asked = Typed(
+        photos or (), person, box, district or (), camera or (), since, until,
+        _parse_near(near, within) if near is not None else None,
+        read_description(upper or (), lower or (), age or (), having or (), without or ()), only_colours,
+        clothes_changed, last_seen, at, route, case, reason, confirm or (), reject or (), top, exact,
     )  # fmt: skip
+    result = search_archive(archive, settings, districts, asked, ray)
     if html:
         write_report(html, result, districts)
     if as_json:
@@ -173,34 +175,45 @@ def replay(
     return 0 if found.is_same else 1
 
 
+@dataclass(frozen=True)
+class Typed:
+    """What the options of `reid search` say, each as it was typed; None and empty for what was not said.
+
+    Attributes:
+        photos, person, box: the photos, and whom to look for in the one.
+        districts, cameras, since, until, near, only_colours: what is searched.
+        said: what is known of how the person looks. clothes_changed: they may wear others by now.
+        last_seen, at, route: where and when they were seen last, and whether the way is asked for.
+        case, reason: on whose behalf. confirm, reject: sightings judged before.
+        top: how many sightings. exact: compare all vectors.
+    """
+
+    photos: Sequence[Path] = ()
+    person: int | None = None
+    box: str | None = None
+    districts: Sequence[str] = ()
+    cameras: Sequence[str] = ()
+    since: str | None = None
+    until: str | None = None
+    near: Near | None = None
+    said: Description | None = None
+    only_colours: bool = False
+    clothes_changed: bool = False
+    last_seen: str | None = None
+    at: str | None = None
+    route: bool = False
+    case: str | None = None
+    reason: str | None = None
+    confirm: Sequence[str] = ()
+    reject: Sequence[str] = ()
+    top: int | None = None
+    exact: bool = False
+
+
 def search_archive(
-    archive: ArchiveFiles,
-    settings: Settings,
-    table: Districts,
-    *,
-    photos: list[Path] | None,
-    names: list[str] | None = None,
-    cameras: list[str] | None = None,
-    since: str | None = None,
-    until: str | None = None,
-    top: int | None = None,
-    person: int | None = None,
-    box: str | None = None,
-    near: Near | None = None,
-    exact: bool = False,
-    last_seen: str | None = None,
-    at: str | None = None,
-    route: bool = False,
-    case: str | None = None,
-    confirm: list[str] | None = None,
-    reject: list[str] | None = None,
-    said: Description | None = None,
-    only_colours: bool = False,
-    clothes_changed: bool = False,
-    reason: str | None = None,
-    ray: str | None = None,
+    archive: ArchiveFiles, settings: Settings, table: Districts, asked: Typed, ray: str | None = None
 ) -> SearchResult:
-    """Ask what the options of `reid search` say, each as it was typed; doubts and notes go to stderr.
+    """Ask what was typed; doubts and notes go to stderr.
 
     Raises:
         InputError: options that do not go together, or that name what is not there.
@@ -217,42 +230,48 @@ def search_archive(
     from search.request import NOTHING_ASKED
     from search.scope import check_scope
 
-    if not photos and said is None and case is None:
+    if not asked.photos and asked.said is None and asked.case is None:
         raise InputError(NOTHING_ASKED)
     snapshot = read_snapshot(archive)  # an unfit archive is told before the models are loaded
     known = snapshot.cameras
     holding = {district for district, _ in known}
-    colours = [as_set(said.colours(group)) if said else 0 for group in ("upper_colours", "lower_colours")]
-    if only_colours and not any(colours):
+    colours = [
+        as_set(asked.said.colours(group)) if asked.said else 0 for group in ("upper_colours", "lower_colours")
+    ]
+    if asked.only_colours and not any(colours):
         raise InputError("--only-colours: expected colours with --upper or --lower, got none")
-    purpose = stated_purpose(archive, case, reason)
-    asked = [table.find(name).slug for name in names] if names else default_districts(table, holding)
-    if not names and purpose.account and purpose.account.districts is not None:
-        asked = purpose.account.districts
+    purpose = stated_purpose(archive, asked.case, asked.reason)
+    scope = (
+        [table.find(name).slug for name in asked.districts]
+        if asked.districts
+        else default_districts(table, holding)
+    )
+    if not asked.districts and purpose.account and purpose.account.districts is not None:
+        scope = purpose.account.districts
     filters = Filters(
-        tuple(dict.fromkeys(asked)),
-        tuple(dict.fromkeys(check_camera_id(camera) for camera in cameras or ())),
-        milliseconds(parse_local(since)) if since is not None else None,
-        milliseconds(parse_local(until, until=True)) if until is not None else None,
-        near,
-        *(colours if only_colours else ()),
+        tuple(dict.fromkeys(scope)),
+        tuple(dict.fromkeys(check_camera_id(camera) for camera in asked.cameras)),
+        milliseconds(parse_local(asked.since)) if asked.since is not None else None,
+        milliseconds(parse_local(asked.until, until=True)) if asked.until is not None else None,
+        asked.near,
+        *(colours if asked.only_colours else ()),
     )
     for doubt in check_scope(filters, snapshot, milliseconds(datetime.now(UTC))):
         say(f"note: {doubt}")
-    seen = read_last_seen(last_seen, at, known, table, said.age if said else None)
-    region = parse_box(box) if box is not None else None
-    check_choice(photos or (), person, region)
-    if not photos and (person is not None or region is not None):
+    seen = read_last_seen(asked.last_seen, asked.at, known, table, asked.said.age if asked.said else None)
+    region = parse_box(asked.box) if asked.box is not None else None
+    check_choice(asked.photos, asked.person, region)
+    if not asked.photos and (asked.person is not None or region is not None):
         raise InputError("--person and --box choose in a photo that is given; the case's photos have theirs")
-    given = tuple(GivenPhoto(str(photo), photo_bytes(photo), person, region) for photo in photos or ())
+    given = tuple(GivenPhoto(str(photo), photo_bytes(photo), asked.person, region) for photo in asked.photos)
     question = Question(
-        filters, given, top or settings.top, exact, seen, route, tuple(confirm or ()), tuple(reject or ()),
-        said, clothes_changed,
+        filters, given, asked.top or settings.top, asked.exact, seen, asked.route, tuple(asked.confirm),
+        tuple(asked.reject), asked.said, asked.clothes_changed,
     )  # fmt: skip
     with ray_on_stderr(ray), _desk(archive, settings, ray) as desk:
         answer = desk.search(question, purpose)
     if answer.opened:
-        say(f"case {case} opened")
+        say(f"case {asked.case} opened")
     return answer.result
 
 
