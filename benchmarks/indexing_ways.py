@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import indexer.video
+from benchmarks.machine import memory_mb
 from indexer.decoder import Decoder
 from indexer.motion import Motion
 from indexer.pipeline import WHOLE_LOOK_S, Pipeline, PipelineOptions
@@ -99,7 +100,7 @@ def _work(way: str, clip: Path, barrier: Any, results: Any) -> None:
     footage_s, people = work(clip)
     seconds, core_s = time.perf_counter() - begun, time.process_time() - core
     stages["rest"] = core_s - sum(stages.values())
-    results.put(Passed(footage_s, seconds, core_s, _memory_mb("VmHWM"), people, dict(stages)))
+    results.put(Passed(footage_s, seconds, core_s, memory_mb("VmHWM"), people, dict(stages)))
 
 
 def _work_long(clip: Path, steps: int, results: Any) -> None:
@@ -111,16 +112,10 @@ def _work_long(clip: Path, steps: int, results: Any) -> None:
 
     def told(seconds: float) -> None:
         if seconds >= length_s * (len(found) + 1) / steps:
-            found.append((seconds, time.perf_counter() - begun, _memory_mb("VmRSS")))
+            found.append((seconds, time.perf_counter() - begun, memory_mb("VmRSS")))
 
     pipeline.run(clip, told)
-    results.put([*found, (length_s, time.perf_counter() - begun, _memory_mb("VmRSS"))])
-
-
-def _memory_mb(line: str) -> float:
-    """Of this process; what the operating system's accounting says is that of whoever started it, too."""
-    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-    return next(int(each.split()[1]) for each in lines if each.startswith(line)) / 1024
+    results.put([*found, (length_s, time.perf_counter() - begun, memory_mb("VmRSS"))])
 
 
 def _timed_stages() -> Stages:

@@ -7,8 +7,6 @@ cover the moment of the crop (only for people who were tracked more than once).
 
 from __future__ import annotations
 
-import resource
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -21,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.footage import EVAL, Sequence, sequences
+from benchmarks.machine import memory_mb
 from indexer.clips import ClipRequest
 from indexer.indexing import index_clips
 from indexer.pipeline import Pipeline, PipelineOptions
@@ -87,15 +86,9 @@ def measure(pair: tuple[str, str], models: Path, folder: Path, quick: bool) -> d
         "seconds_per_minute_of_footage": clip.seconds_taken / clip.footage_s * 60,
         "search_ms_median": float(np.median([row["search_ms"] for row in rows])),
         "photo_to_vector_ms_median": float(np.median([row["query_ms"] for row in rows])),
-        "peak_memory_mb": _peak_memory_mb(),
+        "peak_memory_mb": memory_mb("VmHWM"),
         "by_person": rows,
     }
-
-
-def _peak_memory_mb() -> float:
-    """Of this process since it began."""
-    unit = 1024 if sys.platform == "linux" else 1 << 20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _people(sequence: Sequence) -> list[int]:
