@@ -118,6 +118,15 @@ def test_of_every_kind_of_file_the_right_frames_are_given(tmp_path: Path, name: 
     assert (report.frames_left_out > 0) <= alone
 
 
+def test_of_h265_too(tmp_path: Path) -> None:
+    options = {"bf": "0", "g": "10", "x265-params": "log-level=none"}
+    path = write_clip(tmp_path / "c.mp4", 60, 10, codec="libx265", options=options)
+    given, report = Watcher().watch(path)
+    assert [number_of(frame.picture) for frame in given] == numbers(given)
+    assert report.frames_left_out > 10
+    assert report.frames_decoded + report.frames_left_out == 60
+
+
 def test_what_lies_long_between_two_key_frames_is_decoded(tmp_path: Path) -> None:
     given, report = Watcher().watch(street(tmp_path / "c.mp4", nobody, group=30))
     assert numbers(given) == list(range(60))
