@@ -33,10 +33,12 @@ from search.description import Description
 from search.filters import Filters, Key
 from search.matching import Found, Matching
 from search.planner import Costs, measure_costs
+from search.turns import Turns
 from search.view import F32, Bools, Loaded, View
 
 _MANY_CODES = 500_000  # fewer are scanned before a second thread is under way
 _FULL = 0.95  # share of the memory for codes that is filled beforehand
+_AT_ONCE = 4  # searches that compare at once at most, one for every two cores
 _TRIES = 4  # views of an archive that changes under a search
 
 
@@ -81,9 +83,10 @@ class Engine(Closing):
         self._turn = threading.Lock()  # of searches whose codes do not fit into memory together
         self._costs: Costs | None = None
         self._view: View | None = None
+        self._cores = len(os.sched_getaffinity(0))
+        self._turns = Turns(max(1, min(_AT_ONCE, self._cores // 2)))
         self._searches = 0
         self._handles = Handles()
-        self._cores = len(os.sched_getaffinity(0))
         try:
             self.view()
         except BaseException:
@@ -213,15 +216,20 @@ class Engine(Closing):
 
     @contextmanager
     def _counted(self) -> Iterator[int]:
-        """How many threads a search may use: all cores together are not to be used twice."""
-        with self._lock:
-            self._searches += 1
-            running = self._searches
-        try:
-            yield max(1, self._cores // running)
-        finally:
+        """How many threads a search may use: all cores together are not to be used twice.
+
+        Few compare at once, others wait: threads that want the interpreter hold each other up, and sixteen
+        clients got less done than one.
+        """
+        with self._turns.turn():
             with self._lock:
-                self._searches -= 1
+                self._searches += 1
+                running = self._searches
+            try:
+                yield max(1, self._cores // running)
+            finally:
+                with self._lock:
+                    self._searches -= 1
 
     def costs(self, view: View) -> Costs | None:
         """What comparing costs here, measured at the first search; None while no segment can be read."""
