@@ -122,8 +122,8 @@ class TrackCollector:
         kept = self._crops.get(second)
         if kept is None or sample.quality > kept[0].quality:
             self._crops[second] = (sample, fit_within(crop, *_SHOWN).copy())
+        self._plan(sample)
         if self._offered % self._stride == 0:
-            self._plan(sample)
             self._samples.append(sample)
         self._offered += 1
         self._thin()

@@ -150,6 +150,13 @@ def test_samples_become_rarer_while_they_tell_nothing_new() -> None:
     assert len(times) < 10
 
 
+def test_samples_of_a_long_passage_are_as_rare_although_not_all_are_kept() -> None:
+    collector = TrackCollector(OPTIONS)
+    for number in range(OPTIONS.most_samples * 3):
+        add(collector, sample(2.0 * number, 0.5), crop(0))
+        assert number < 3 or not collector.wants(2.0 * number + 1, 0.5)
+
+
 def test_a_new_side_is_sampled_often() -> None:
     turned = taken(lambda t: SIDE if t > 5 else FRONT, lambda _: 0.5)
     after = [time_s for time_s in turned if time_s > 5]
