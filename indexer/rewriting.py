@@ -97,7 +97,7 @@ def remove_leftovers(archive: ArchiveFiles, snapshot: Snapshot) -> None:
     """
     with storage_errors(archive.home):
         _clear(archive.staging)
-        for temporary in list(archive.unfinished_files()):
+        for temporary in archive.unfinished_files():
             temporary.unlink()
         known = {entry.segment for entry in snapshot.segments if entry.seal}
         for folder in list(archive.segment_folders()):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from reid.durable import unfinished
+
 
 @dataclass(frozen=True)
 class SegmentFiles:
@@ -94,9 +96,9 @@ class ArchiveFiles:
         """What became of the night of this name."""
         return self.home / "nights" / f"{name}.json"
 
-    def unfinished_nights(self) -> Iterator[Path]:
+    def unfinished_nights(self) -> list[Path]:
         """What a night that was killed while it wrote its summary left of that."""
-        yield from (self.home / "nights").glob(".*.tmp")
+        return unfinished(self.home / "nights")
 
     def log(self, day: str) -> Path:
         """Events of the nights that began on this day, one JSON object a line."""
@@ -120,10 +122,9 @@ class ArchiveFiles:
         """The codebook of this name; it never changes."""
         return self.home / "codebooks" / f"{name}.npz"
 
-    def unfinished_files(self) -> Iterator[Path]:
+    def unfinished_files(self) -> list[Path]:
         """What a run that was stopped left of codebooks and proofs."""
-        yield from (self.home / "codebooks").glob(".*.tmp")
-        yield from self.proofs.glob(".*.tmp")
+        return unfinished(self.home / "codebooks") + unfinished(self.proofs)
 
     @property
     def next(self) -> ArchiveFiles:
