@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import indexer.video
-from benchmarks.machine import memory_mb
+from benchmarks.machine import memory
 from indexer.decoder import Decoder
 from indexer.motion import Motion
 from indexer.pipeline import WHOLE_LOOK_S, Pipeline, PipelineOptions
@@ -27,6 +27,7 @@ from reid.embedder import Embedder, load_embedder
 from reid.images import crop, sharpness
 from reid.quality import crop_quality
 from reid.runtimes.pytorch import use_one_thread
+from search.trial import peak_bytes
 
 DECODING, PLAIN, PRODUCT = "decoding alone", "plain loop", "as it is"
 WAYS = (DECODING, PLAIN, "all of every sampled frame", PRODUCT)
@@ -100,7 +101,7 @@ def _work(way: str, clip: Path, barrier: Any, results: Any) -> None:
     footage_s, people = work(clip)
     seconds, core_s = time.perf_counter() - begun, time.process_time() - core
     stages["rest"] = core_s - sum(stages.values())
-    results.put(Passed(footage_s, seconds, core_s, memory_mb("VmHWM"), people, dict(stages)))
+    results.put(Passed(footage_s, seconds, core_s, peak_bytes() / 2**20, people, dict(stages)))
 
 
 def _work_long(clip: Path, steps: int, results: Any) -> None:
@@ -112,10 +113,15 @@ def _work_long(clip: Path, steps: int, results: Any) -> None:
 
     def told(seconds: float) -> None:
         if seconds >= length_s * (len(found) + 1) / steps:
-            found.append((seconds, time.perf_counter() - begun, memory_mb("VmRSS")))
+            found.append((seconds, time.perf_counter() - begun, _held_mb()))
 
     pipeline.run(clip, told)
-    results.put([*found, (length_s, time.perf_counter() - begun, memory_mb("VmRSS"))])
+    results.put([*found, (length_s, time.perf_counter() - begun, _held_mb())])
+
+
+def _held_mb() -> float:
+    now = memory()
+    return now.anonymous_mb + now.file_mb
 
 
 def _timed_stages() -> Stages:

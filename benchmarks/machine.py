@@ -32,14 +32,6 @@ def memory() -> Memory:
     return Memory(anonymous / 1024, (values["Rss"] - anonymous) / 1024)
 
 
-def memory_mb(line: str) -> float:
-    """A line of /proc/self/status: "VmRSS", held now, or "VmHWM", the most that was. What getrusage tells is
-    also that of whoever started the process.
-    """
-    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-    return next(int(each.split()[1]) for each in lines if each.startswith(line)) / 1024
-
-
 def folder_bytes(folder: Path) -> int:
     """Bytes of all files below a folder, as they take the disk (holes of sparse files do not count)."""
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())

@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.footage import EVAL, Sequence, sequences
-from benchmarks.machine import memory_mb
 from indexer.clips import ClipRequest
 from indexer.indexing import index_clips
 from indexer.pipeline import Pipeline, PipelineOptions
@@ -37,6 +36,7 @@ from search.filters import Filters
 from search.query import read_query
 from search.request import Request
 from search.sightings import Sighting, find_sightings
+from search.trial import peak_bytes
 
 _SEED = 0
 _START = datetime(2025, 2, 18, 3, 34, tzinfo=UTC)
@@ -86,7 +86,7 @@ def measure(pair: tuple[str, str], models: Path, folder: Path, quick: bool) -> d
         "seconds_per_minute_of_footage": clip.seconds_taken / clip.footage_s * 60,
         "search_ms_median": float(np.median([row["search_ms"] for row in rows])),
         "photo_to_vector_ms_median": float(np.median([row["query_ms"] for row in rows])),
-        "peak_memory_mb": memory_mb("VmHWM"),
+        "peak_memory_mb": peak_bytes() / 2**20,
         "by_person": rows,
     }
 

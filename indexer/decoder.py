@@ -110,29 +110,35 @@ class Decoder:
             if group and packet is not None and not is_key and _is_short(group[0], packet):
                 group.append(packet)
                 continue
+            key = None
             if group:
-                is_worth_it = packet is None or is_key
-                key = self._alone(packet) if packet is not None and _is_short(group[0], packet) else None
-                is_same = key is not None and calm.shows_nothing_new(key)
-                is_even = sizes.are_even(group[1:])
-                if is_same:
-                    sizes.learn(group[1:])
-                if packet is not None and key is not None and is_same and is_even:
+                is_worth_it = packet is None or is_key  # else groups are too long
+                key = self._alone(packet) if packet and _is_short(group[0], packet) else None
+                if key and self._tells_nothing(group[1:], key, sizes, calm):
                     yield from self._leave_out(group[1:])
-                    yield from self._count([key])
-                    group = [packet]
-                    continue
-                for each in group:
-                    yield from self._count([f for f in self._decode(each) if f.pts != group[0].pts])
-                group = []
+                else:
+                    key = None
+                    for each in group:
+                        yield from self._count([f for f in self._decode(each) if f.pts != group[0].pts])
             elif packet and is_key and is_worth_it and not packet.is_corrupt and calm.is_quiet():
                 yield from self._count(self._drained())
                 key = self._alone(packet)
-                if key is not None:
-                    yield from self._count([key])
-                    group = [packet]
-                    continue
-            yield from self._count(self._decode(packet))
+            if packet and key:
+                yield from self._count([key])
+                group = [packet]
+            else:
+                yield from self._count(self._decode(packet))
+                group = []
+
+    def _tells_nothing(
+        self, between: Sequence[Packet], key: av.VideoFrame, sizes: _Sizes, calm: Calm
+    ) -> bool:
+        """Need the packets before the key frame `key` no decoding?"""
+        if not calm.shows_nothing_new(key):
+            return False
+        is_even = sizes.are_even(between)
+        sizes.learn(between)
+        return is_even
 
     def _stands_alone(self) -> bool:
         context = self.stream.codec_context

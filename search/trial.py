@@ -154,13 +154,13 @@ def measure(home: Path, settings: Settings, clips: Sequence[Path]) -> Rates:
         dimension=dimension, frames_per_second=settings.frames_per_second,
         whole_look_s=settings.whole_look_seconds,
         bytes_per_tracklet=sum(entry.bytes for entry in entries) / tracklets,
-        vectors_per_tracklet=sum(entry.vectors for entry in entries) / tracklets, worker_bytes=_peak_bytes(),
+        vectors_per_tracklet=sum(entry.vectors for entry in entries) / tracklets, worker_bytes=peak_bytes(),
         exact_ms=exact_ms, codes_ms=codes_ms, code_bytes=code_bytes, ledger_disk_bytes=disk,
         ledger_memory_bytes=memory, measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """The most memory that this process held; what getrusage tells is also that of whoever started it."""
     lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
