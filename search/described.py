@@ -143,7 +143,7 @@ class _Search:
             here, self._vectors[loaded.entry.segment] = np.arange(len(attributes)), loaded.entry.vectors
             return here, attributes
         heads = loaded.segment.column("tracklets")
-        here = np.flatnonzero(keep[heads["row"]])
+        here = np.flatnonzero(keep.bools()[heads["row"]])
         if len(here):
             self._vectors[loaded.entry.segment] = int(heads["rows"][here].sum())
         return here, attributes[here]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from indexer.catalogue import Catalogue
 from indexer.codebooks import load_codebook
 from indexer.codes import CodePool, Slot
+from indexer.rowmask import RowMask
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.handles import Handles
 from indexer.snapshot import Snapshot
@@ -34,7 +35,7 @@ from search.filters import Filters, Key
 from search.matching import Found, Matching
 from search.planner import Costs, measure_costs
 from search.turns import Turns
-from search.view import F32, Bools, Loaded, View
+from search.view import F32, Loaded, View
 
 _MANY_CODES = 500_000  # fewer are scanned before a second thread is under way
 _FULL = 0.95  # share of the memory for codes that is filled beforehand
@@ -266,7 +267,7 @@ class Engine(Closing):
         return False
 
     def _scan_codes(
-        self, view: View, threads: int, wanted: Sequence[tuple[Loaded, Bools | None]], vectors: F32,
+        self, view: View, threads: int, wanted: Sequence[tuple[Loaded, RowMask | None]], vectors: F32,
         count: int, damaged: dict[str, str],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
         """The `count` best rows by code of each vector: (place in `wanted`, row), each (n,), in no order.
@@ -282,7 +283,7 @@ class Engine(Closing):
         with nullcontext() if fits else self._turn:
             for batch in batches:
                 busy = [] if fits else [wanted[place][0] for place in batch]
-                scope: list[tuple[Slot, Bools | None]] = []
+                scope: list[tuple[Slot, RowMask | None]] = []
                 held: list[int] = []
                 for place in batch:
                     loaded, keep = wanted[place]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import compress
+from operator import and_
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,7 +16,8 @@ from indexer.cameras import Camera
 from indexer.clothes import UNKNOWN
 from indexer.distances import distances_m
 from indexer.districts import Districts
-from indexer.shard.columns import Name
+from indexer.rowmask import RowMask
+from indexer.shard.columns import Clothes, Name
 from indexer.snapshot import SegmentEntry, Snapshot
 from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import InputError
@@ -30,6 +33,10 @@ class Columns(Protocol):
     end_ms: int
 
     def __getitem__(self, name: Name, /) -> NDArray[Any]: ...
+
+    def coloured(self, name: Clothes, colours: int) -> RowMask:
+        """The rows whose clothes have one of these colours, or may."""
+        ...
 
 
 def default_districts(districts: Districts, holding: Collection[str]) -> tuple[str, ...]:
@@ -197,27 +204,26 @@ class Scope:
         since, until = self.filters.since_ms, self.filters.until_ms
         return (since is None or start_ms >= since) and (until is None or end_ms < until)
 
-    def rows(self, entry: SegmentEntry, columns: Columns) -> NDArray[np.bool_] | None:
-        """(N,) which rows of a segment count; None when all do.
+    def rows(self, entry: SegmentEntry, columns: Columns) -> RowMask | None:
+        """Which rows of a segment count; None when all do.
 
         Args:
-            columns: the segment's `start`, `end`, `camera`, `upper` and `lower`, whose unknown clothes have
-                all colours; asked only as needed.
+            columns: of the segment; asked only as needed.
         """
-        kept: list[NDArray[np.bool_]] = []
+        kept: list[RowMask] = []
         cameras = self.cameras_of(entry)
         if cameras is not None:
-            kept.append(cameras[columns["camera"]])
+            kept.append(RowMask.of(cameras[columns["camera"]]))
         if not self.within_time(columns.start_ms, columns.end_ms):
             if self.filters.since_ms is not None:
-                kept.append(columns["end"] >= self.filters.since_ms)
+                kept.append(RowMask.of(columns["end"] >= self.filters.since_ms))
             if self.filters.until_ms is not None:
-                kept.append(columns["start"] < self.filters.until_ms)
-        wanted: tuple[tuple[Name, int], ...] = (("upper", self.filters.upper), ("lower", self.filters.lower))
-        for name, colours in wanted:
-            if colours:
-                kept.append((columns[name] & np.uint16(colours)) != 0)
+                kept.append(RowMask.of(columns["start"] < self.filters.until_ms))
+        if self.filters.upper:
+            kept.append(columns.coloured("upper", self.filters.upper))
+        if self.filters.lower:
+            kept.append(columns.coloured("lower", self.filters.lower))
         if not kept:
             return None
-        keep = kept[0] if len(kept) == 1 else np.logical_and.reduce(kept)
-        return None if keep.all() else keep
+        keep = reduce(and_, kept)
+        return None if keep.count == keep.rows else keep

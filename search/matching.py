@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.codes import inner_products
+from indexer.rowmask import RowMask
 from indexer.shard.reader import Segment
 from indexer.shard.records import MOST_ROWS, Attributes, Record
 from indexer.shard.rows import pick
@@ -21,14 +22,14 @@ from reid.errors import ArchiveError, ModelMismatchError, StorageError
 from reid.vectors import unit_rows
 from search.evidence import Rest
 from search.filters import Filters, Scope
-from search.planner import BLOCK, EXACT, Costs, Plan, choose
+from search.planner import BLOCK, EXACT, Costs, Plan, by_codes, choose
 from search.view import F32, Bools, Loaded, View
 
 _TOGETHER = 64  # small segments compared in one go
 _SPARSE = 16  # below one row in so many, rows are read one by one
 
 Ints = NDArray[np.int64]
-ScanCodes = Callable[[Sequence[tuple[Loaded, Bools | None]], F32, int, dict[str, str]], tuple[Ints, Ints]]
+ScanCodes = Callable[[Sequence[tuple[Loaded, RowMask | None]], F32, int, dict[str, str]], tuple[Ints, Ints]]
 """From segments with their rows in scope, vectors, how many rows of each, and where to note damage, to
 (place among the segments, row), each (n,)."""
 
@@ -177,32 +178,34 @@ class Matching:
             )  # fmt: skip
         compared: list[_Compared] = []
         sparse: list[tuple[Loaded, list[int]]] = []
-        small: list[tuple[Loaded, Bools | None]] = []
+        small: list[tuple[Loaded, RowMask | None]] = []
         by_code = coded & (plan.kind == "codes")
         if self._damaged:
             left = [view.names[place] not in self._damaged for place in wanted]
             wanted, by_code = wanted[left], by_code[left]
         all_rows = by_code & self._scope.all_rows(view.start_ms[wanted], view.end_ms[wanted])
         bulk = wanted[all_rows].tolist()  # hundreds of segments, of which nothing is asked one by one
-        scanned: list[tuple[Loaded, Bools | None]] = [(view.segments[place], None) for place in bulk]
+        scanned: list[tuple[Loaded, RowMask | None]] = [(view.segments[place], None) for place in bulk]
         counts = dict(zip(bulk, view.vectors[bulk].tolist(), strict=True))
         for place, is_scanned in zip(wanted[~all_rows].tolist(), by_code[~all_rows].tolist(), strict=True):
             loaded = view.segments[place]
             try:
                 keep = self._scope.rows(loaded.entry, loaded)
-                count = loaded.entry.vectors if keep is None else int(np.count_nonzero(keep))
+                count = _count(loaded, keep)
                 counts[place] = count
                 if count and is_scanned:
                     scanned.append((loaded, keep))
                 elif count and keep is not None and count * _SPARSE < loaded.entry.vectors:
-                    sparse.append((loaded, np.flatnonzero(keep).tolist()))
+                    sparse.append((loaded, keep.places()))
                 elif count and loaded.entry.vectors <= BLOCK:
                     small.append((loaded, keep))
                 elif count:
                     compared.append(self._scan(loaded, keep, count))
             except ArchiveError as error:
                 self._note(loaded, error)
-        if scanned:
+        if scanned and view.codebook:
+            # Colours and hours leave fewer rows than the segments hold: those need less depth.
+            plan = by_codes(view.codebook, sum(_count(loaded, keep) for loaded, keep in scanned), self._top)
             places, rows = self._scan_codes(scanned, self._vectors, plan.refine, self._damaged)
             sparse += _by_segment([loaded for loaded, _ in scanned], places, rows)
         for begin in range(0, len(small), _TOGETHER):
@@ -225,7 +228,7 @@ class Matching:
             view,
         )
 
-    def _scan(self, loaded: Loaded, keep: Bools | None, count: int) -> _Compared:
+    def _scan(self, loaded: Loaded, keep: RowMask | None, count: int) -> _Compared:
         """The best rows of one segment, all `count` in scope compared."""
         self._check_model(loaded)
         scores = np.empty(loaded.entry.vectors, np.float32)
@@ -235,11 +238,11 @@ class Matching:
             scores[here] = (inner_products(block, self._vectors) - off[camera[here]]).max(axis=1)
         scores *= loaded.scale(self._view.means)
         if keep is not None:
-            scores[~keep] = -np.inf
+            scores[~keep.bools()] = -np.inf
         best = _highest(scores, min(count, self._top * MOST_ROWS))
         return _Compared([loaded], np.zeros(len(best), np.int64), best, scores[best])
 
-    def _scan_together(self, asked: Sequence[tuple[Loaded, Bools | None]]) -> list[_Compared]:
+    def _scan_together(self, asked: Sequence[tuple[Loaded, RowMask | None]]) -> list[_Compared]:
         """The best rows of some small segments, all in scope compared in one go."""
         buffer = np.empty(
             (sum(loaded.entry.vectors for loaded, _ in asked), self._vectors.shape[1]), np.float16
@@ -259,7 +262,7 @@ class Matching:
                 self._note(loaded, error)
                 continue
             if keep is not None:
-                off[-1] = np.where(keep[:, None], off[-1], np.float32(np.inf))
+                off[-1] = np.where(keep.bools()[:, None], off[-1], np.float32(np.inf))
             sound.append(loaded)
             total += len(rows)
         if not sound:
@@ -374,6 +377,10 @@ def contents_of(view: View, loaded: Loaded, positions: Sequence[int]) -> list[Co
     vectors = [together[begin:end] for begin, end in pairwise([0, *ends])]
     shown = zip(loaded.segment.contents(positions), vectors, strict=True)
     return [Content(true(record), thumbnail, own, said) for (record, thumbnail, said), own in shown]
+
+
+def _count(loaded: Loaded, keep: RowMask | None) -> int:
+    return loaded.entry.vectors if keep is None else keep.count
 
 
 def _tracklets(view: View, counts: Mapping[int, int]) -> int:

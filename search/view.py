@@ -14,15 +14,17 @@ from indexer.clothes import UNKNOWN
 from indexer.codes import Codebook, CodePool, Slot
 from indexer.coverage import Footage
 from indexer.rewriting import open_entry
+from indexer.rowmask import RowMask
 from indexer.shard import columns
 from indexer.shard.files import ArchiveFiles
 from indexer.shard.handles import Handles
 from indexer.shard.reader import Segment
 from indexer.snapshot import SegmentEntry, Snapshot
+from reid.attributes import COLOURS
 from reid.camera_means import CameraMeans
 from search.planner import BLOCK
 
-_ANY = np.uint16(0xFFFF)  # every colour
+_ANY = np.uint16((1 << len(COLOURS)) - 1)  # every colour
 
 F32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -51,6 +53,7 @@ class Loaded:
         self.start_ms, self.end_ms = clocks.bounds(entry.start_ms, entry.end_ms, entry.clips)
         self.slot: tuple[CodePool, Slot] | None = None
         self._columns: dict[str, NDArray[Any]] = {}
+        self._coloured: dict[str, NDArray[np.uint8]] = {}
         self._cameras: tuple[CameraMeans, Ints] | None = None
         self._scale: tuple[CameraMeans, F32] | None = None
 
@@ -65,17 +68,25 @@ class Loaded:
         return sum(int(clip[:32], 16) for clip in self.entry.clips)
 
     def __getitem__(self, name: columns.Name) -> NDArray[Any]:
-        """A column that filters read; clothes of unknown colours may have any: all bits are set; `start` and
-        `end` are as early and as late as they may truly be.
-        """
+        """A column that filters read; `start` and `end` are as early and as late as they may truly be."""
         if name not in self._columns:
             column = self.segment.column(name)
-            if name in ("upper", "lower"):
-                column = np.where(column == UNKNOWN, _ANY, column)
             if name in ("start", "end"):
                 column = self._true_times(column, -1 if name == "start" else 1)
             self._columns[name] = column
         return self._columns[name]
+
+    def coloured(self, name: columns.Clothes, colours: int) -> RowMask:
+        """The rows whose clothes have one of these colours, or may: of unknown clothes nothing is known."""
+        bits = self._coloured.get(name)
+        if bits is None:
+            column = self.segment.column(name)
+            column = np.where(column == UNKNOWN, _ANY, column)
+            by_colour = column[None, :] >> np.arange(len(COLOURS), dtype=np.uint16)[:, None] & 1
+            bits = self._coloured[name] = np.packbits(by_colour, axis=1, bitorder="little")
+        chosen = [k for k in range(len(COLOURS)) if colours >> k & 1]
+        mask = bits[chosen[0]] if len(chosen) == 1 else np.bitwise_or.reduce(bits[chosen])
+        return RowMask(self.entry.vectors, mask)
 
     def _true_times(self, stored: Ints, way: int) -> Ints:
         if self._shifts is not None:

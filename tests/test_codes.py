@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from indexer.codes import Codebook, CodePool, Slot, inner_products
 from indexer.codes import pool as codes
+from indexer.rowmask import RowMask
 from reid.errors import DamagedError, FormatError, InputError, ReidError, StorageError
 
 F32 = NDArray[np.float32]
@@ -94,17 +95,17 @@ def test_codes_and_refinement_find_what_is_exact(book: Codebook) -> None:
 
 def test_masks_scope_and_missing_rows(book: Codebook) -> None:
     pool, slots, rows = filled(book, [900, codes._PAGE + 100, 50])
-    wanted = np.zeros(codes._PAGE + 100, bool)
-    wanted[codes._PAGE + 7 :: 40] = True
-    nothing = np.zeros(50, bool)
+    chosen = np.zeros(codes._PAGE + 100, bool)
+    chosen[codes._PAGE + 7 :: 40] = True
+    wanted, nothing = RowMask.of(chosen), RowMask.of(np.zeros(50, bool))
     where, found, scores = pool.search([(slots[1], wanted), (slots[2], nothing)], rows[1][:3], 8)
     assert (where[:, :3] == 0).all()
-    assert sorted(found[0, :3].tolist()) == (np.flatnonzero(wanted)).tolist()
+    assert sorted(found[0, :3].tolist()) == wanted.places()
     assert (where[:, 3:] == -1).all()
     assert (found[:, 3:] == -1).all()
     assert np.isneginf(scores[:, 3:]).all()
     # One slot masked, the other whole; count larger than all rows.
-    few = np.arange(900) < 2
+    few = RowMask.of(np.arange(900) < 2)
     where, found, _ = pool.search([(slots[2], None), (slots[0], few)], rows[0][:2], 100, 2)
     assert (where >= 0).sum(axis=1).tolist() == [52, 52]
     assert set(found[where == 1].tolist()) == {0, 1}
@@ -280,7 +281,7 @@ def test_threads_load_drop_and_search_at_once(book: Codebook) -> None:
         for _ in range(60):
             chosen = rng.permutation(6)[:3]
             row = int(rng.integers(600))
-            mask = np.arange(600) >= row if rng.random() < 0.5 else None
+            mask = RowMask.of(np.arange(600) >= row) if rng.random() < 0.5 else None
             scope = [(slots[number], mask) for number in chosen]
             where, found, _ = pool.search(scope, rows[chosen[1]][row : row + 1], 20, int(rng.integers(1, 3)))
             if (1, row) not in zip(where[0].tolist(), found[0].tolist(), strict=True):

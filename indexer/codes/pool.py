@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.codes.codebook import BLOCK, Codebook
+from indexer.rowmask import RowMask
 from reid.errors import StorageError
 
 faiss: Any = _faiss  # its own types leave out half of what is used here
@@ -117,7 +118,7 @@ class CodePool:
 
     def search(
         self,
-        scope: Sequence[tuple[Slot, NDArray[np.bool_] | None]],
+        scope: Sequence[tuple[Slot, RowMask | None]],
         vectors: F32,
         count: int,
         threads: int = 1,
@@ -125,7 +126,7 @@ class CodePool:
         """The best rows by code among those in scope, best first, for each vector.
 
         Args:
-            scope: slots of this pool, each at most once, and which of their rows count, (N,) bool; None: all.
+            scope: slots of this pool, each at most once, and which of their rows count; None: all.
             vectors: (Q, D) float32 unit rows.
             count: how many rows to find for each.
             threads: most threads to use.
@@ -191,7 +192,7 @@ class CodePool:
 
 
 def _pages(
-    scope: Sequence[tuple[Slot, NDArray[np.bool_] | None]],
+    scope: Sequence[tuple[Slot, RowMask | None]],
 ) -> tuple[Ints, Ints, Ints, NDArray[np.uint8] | None]:
     """The pages to scan, which part of the scope each belongs to, the row it begins with, and the bitmap of
     wanted ids, None if all are.
@@ -204,19 +205,18 @@ def _pages(
     if len(np.unique(pages)) < len(pages):
         raise ValueError("expected each slot at most once in a scope")
     wanted: NDArray[np.uint8] | None = None
-    scanned = np.ones(len(pages), bool)
-    for place, (slot, mask) in enumerate(scope):
+    for slot, mask in scope:
         if mask is None:
             continue
-        if mask.shape != (slot.rows,):
-            raise ValueError(f"expected a mask of {slot.rows} rows, got {mask.shape}")
+        if mask.rows != slot.rows:
+            raise ValueError(f"expected a mask of {slot.rows} rows, got one of {mask.rows}")
+        if wanted is None:
+            wanted = np.full((int(pages.max()) + 1, _PAGE // 8), 255, np.uint8)
         for number, page in enumerate(slot.pages.tolist()):
-            part = mask[number * _PAGE : (number + 1) * _PAGE]
-            kept = int(np.count_nonzero(part))
-            scanned[begins[place] + number] = kept > 0
-            if 0 < kept < len(part):
-                if wanted is None:
-                    wanted = np.full((int(pages.max()) + 1, _PAGE // 8), 255, np.uint8)
-                bits = np.packbits(part, bitorder="little")
-                wanted[page, : len(bits)] = bits
+            part = mask.bits[number * _PAGE // 8 : (number + 1) * _PAGE // 8]
+            wanted[page, : len(part)] = part
+            wanted[page, len(part) :] = 0
+    if wanted is None:
+        return pages, owners, firsts, None
+    scanned = wanted.view(np.uint64)[pages].any(axis=1)
     return pages[scanned], owners[scanned], firsts[scanned], wanted

@@ -56,6 +56,7 @@ def tracklet_sum(record: bytes, thumbnail: bytes, attributes: bytes) -> int:
     return crc32(attributes, crc32(thumbnail, crc32(record)))
 
 
+Clothes = Literal["upper", "lower"]
 Name = Literal["rows", "tracklets", "start", "end", "camera", "upper", "lower", "attributes"]
 _ORDER: tuple[tuple[Name, np.dtype[Any]], ...] = (
     ("rows", ROW), ("tracklets", TRACKLET), ("start", np.dtype("<i8")), ("end", np.dtype("<i8")),
