@@ -144,7 +144,8 @@ def clients(home: Path, asks: Asks, seconds: float) -> dict[str, dict[str, dict[
     found: dict[str, dict[str, dict[str, float]]] = {}
     for (kind, extra), one_kind in asks.items():
         if not extra:
-            ask_one(engine, one_kind[0])
+            for one in one_kind:  # the first time, checksums are compared
+                ask_one(engine, one)
             found[kind] = {str(number): _together(engine, one_kind, number, seconds) for number in CLIENTS}
     return found
 

@@ -38,8 +38,10 @@ class Embedder:
         self._runtime = runtime
         self._mean = np.array(spec.mean, np.float32)
         self._scale = 1 / np.array(spec.std, np.float32)
+        self._trust = np.ones(COLUMNS, np.float32)
         self._shifts = np.zeros(COLUMNS, np.float32)
-        for name, shifts in spec.attribute_shifts:
+        for name, trust, shifts in spec.attribute_evidence:
+            self._trust[BY_NAME[name].columns] = trust
             self._shifts[BY_NAME[name].columns] = shifts
 
     def embed(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
@@ -73,7 +75,7 @@ class Embedder:
             if len(outputs) < 2:
                 return None
             logits[start : start + _BATCH] = outputs[1] / (2 if self.spec.mirror else 1)
-        return logits + self._shifts
+        return logits * self._trust + self._shifts
 
     def _batch(self, crops: Sequence[Picture], start: int) -> NDArray[np.float32]:
         height, width = self.spec.input_height, self.spec.input_width

@@ -81,19 +81,21 @@ def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float3
     return np.asarray((unit_rows(a) * unit_rows(b)).sum(1), np.float32)
 
 
-def test_logits_are_shifted_where_the_model_says_so() -> None:
-    """People-net-2 still knew how rare canes are; everybody's "none" is 3.1 nats less, all else as it was."""
+def test_logits_become_evidence_as_the_model_says() -> None:
+    """One group is trusted by half and shifted, all else is as it was."""
 
     def both(batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         return np.zeros((len(batch), 3), np.float32), np.full((len(batch), COLUMNS), 0.5, np.float32)
 
-    plain = Embedder(replace(TINY, attribute_shifts=()), both).attributes(crops_of(2))
-    older = next(spec for spec in SPECS if spec.name == "people-net-2")
-    shifted = Embedder(replace(TINY, attribute_shifts=older.attribute_shifts), both).attributes(crops_of(2))
+    shifts = (-3.1, 0.1, 0.9, 1.2, 0.9)
+    plain = Embedder(TINY, both).attributes(crops_of(2))
+    shifted = Embedder(replace(TINY, attribute_evidence=(("aid", 0.5, shifts),)), both).attributes(
+        crops_of(2)
+    )
     assert plain is not None
     assert shifted is not None
     aid = BY_NAME["aid"].columns
-    assert (shifted - plain)[1, aid].tolist() == pytest.approx([-3.1, 0.1, 0.9, 1.2, 0.9])
+    assert (shifted - plain / 2)[1, aid].tolist() == pytest.approx(shifts)
     np.testing.assert_array_equal(np.delete(shifted, aid, axis=1), np.delete(plain, aid, axis=1))
 
 
