@@ -95,7 +95,7 @@ def test_logits_become_evidence_as_the_model_says() -> None:
     assert plain is not None
     assert shifted is not None
     aid = BY_NAME["aid"].columns
-    assert (shifted - plain / 2)[1, aid].tolist() == pytest.approx(shifts)
+    assert (shifted - plain / 2)[1, aid].tolist() == pytest.approx(list(shifts), abs=1e-5)
     np.testing.assert_array_equal(np.delete(shifted, aid, axis=1), np.delete(plain, aid, axis=1))
 
 
