@@ -88,7 +88,7 @@ def test_logits_become_evidence_as_the_model_says() -> None:
         return np.zeros((len(batch), 3), np.float32), np.full((len(batch), COLUMNS), 0.5, np.float32)
 
     shifts = (-3.1, 0.1, 0.9, 1.2, 0.9)
-    plain = Embedder(TINY, both).attributes(crops_of(2))
+    plain = Embedder(replace(TINY, attribute_evidence=()), both).attributes(crops_of(2))
     shifted = Embedder(replace(TINY, attribute_evidence=(("aid", 0.5, shifts),)), both).attributes(
         crops_of(2)
     )
