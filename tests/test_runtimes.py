@@ -27,12 +27,13 @@ from reid.errors import InputError, MissingExtraError, ModelError, StorageError
 from reid.models import find_model
 from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER, SPECS, ModelSpec
 from reid.runtimes import TorchModel, build, choice, trial
-from reid.runtimes.choice import kept_choice, openvino_version
+from reid.runtimes.choice import Choice, keep_choice, kept_choice, openvino_version
 from reid.runtimes.conversions import open_openvino
 from reid.runtimes.openvino import OpenVinoRuntime
 from reid.runtimes.pytorch import TorchRuntime, on_one_thread, threads
 from reid.runtimes.trial import open_model
 from search import demo
+from search.commands.opening import tell_of_trial
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parents[1]
@@ -108,7 +109,10 @@ def test_the_faster_one_is_chosen_once(
 ) -> None:
     trials = taking(monkeypatch, torch_s, openvino_s)
     assert kept_choice(SPEC) is None
+    assert trial.is_to_be_tried(SPEC, "auto")
+    assert not trial.is_to_be_tried(SPEC, "openvino")
     assert isinstance(open_model(small(), "auto")[0], kind)
+    assert not trial.is_to_be_tried(SPEC, "auto")
     kept = kept_choice(SPEC)
     assert kept is not None
     assert kept.seconds == {"torch": torch_s, "openvino": openvino_s}
@@ -231,6 +235,7 @@ def test_without_the_extra_torch_is_used_and_openvino_named(
 def test_a_gpu_needs_no_trial(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trials = taking(monkeypatch, 2.0, 1.0)
     monkeypatch.setattr(trial, "has_gpu", lambda: True)
+    assert not trial.is_to_be_tried(SPEC, "auto")
     assert isinstance(open_model(small(), "auto")[0], TorchRuntime)
     assert trials == []
 
@@ -430,3 +435,17 @@ def test_the_doctor_and_the_list_tell_the_choice(
     assert rows[DEFAULT_EMBEDDER]["chosen"]["seconds"] == {"torch": 0.5, "openvino": 0.25}
     assert rows[DEFAULT_DETECTOR]["chosen"] is None
     assert rows["yolox-nano"]["runtime"] == "onnx"
+
+
+@needs_openvino
+def test_a_trial_is_announced(
+    cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = ArchiveFiles(tmp_path / "archive")
+    monkeypatch.setenv("REID_RUNTIME", "auto")
+    tell_of_trial(archive, load_settings(archive))
+    assert "trying once what runs the models fastest" in capsys.readouterr().err
+    for name, task in ((DEFAULT_DETECTOR, "detect"), (DEFAULT_EMBEDDER, "embed")):
+        keep_choice(find_model(name, task), Choice("torch", {"torch": 1.0}, None, "", "2026-11-28T00:00:00Z"))
+    tell_of_trial(archive, load_settings(archive))
+    assert capsys.readouterr().err == ""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from reid.cache import one_at_a_time
 from reid.errors import ModelError, StorageError
+from reid.registry import ModelSpec
 from reid.runtimes import Runtime, TorchModel, Wanted
 from reid.runtimes.choice import Choice, keep_choice, kept_choice, openvino_version
 from reid.runtimes.conversions import converted, open_openvino
@@ -38,6 +39,12 @@ def open_model(model: TorchModel, wanted: Wanted) -> tuple[Runtime, ...]:
     if wanted == "openvino" or (wanted == "auto" and _faster(model) == "openvino"):
         return open_openvino(model)
     return tuple(TorchRuntime(each, bfloat16=model.bfloat16) for each in model.load())
+
+
+def is_to_be_tried(spec: ModelSpec, wanted: Wanted) -> bool:
+    """Will loading the model begin with a trial, of some seconds?"""
+    is_ours = wanted == "auto" and spec.backend == "torch" and openvino_version() is not None
+    return is_ours and kept_choice(spec) is None and not has_gpu()
 
 
 def _faster(model: TorchModel) -> str:

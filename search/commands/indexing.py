@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.commands.opening import archive_at, load_models, permitted_purpose, read_settings
+from search.commands.opening import archive_at, load_models, permitted_purpose, read_settings, tell_of_trial
 from search.commands.options import Home, Json, RayAddress, Workers
 from search.commands.printing import print_json, say
 from search.commands.running import command, ray_on_stderr
@@ -186,6 +186,8 @@ def index_clips(
     count = fitting_workers(asked, len(requests))
     with Catalogue(archive, "create"):  # an unfit archive is told before the models are loaded
         pass
+    if ray is None:
+        tell_of_trial(archive, settings)
     tries = None if retry else settings.clip_tries
     options = RunOptions(replace, settings.clip_time_factor, settings.clip_time_floor_s, tries)
     if ray is not None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.commands.printing import say
+
 if TYPE_CHECKING:
     from indexer.districts import Districts
     from indexer.settings import Settings
@@ -43,11 +45,23 @@ def read_snapshot(archive: ArchiveFiles) -> Snapshot:
         return catalogue.snapshot()
 
 
+def tell_of_trial(archive: ArchiveFiles, settings: Settings) -> None:
+    """Say why nothing is seen to happen for a while, where the models were never loaded on this machine."""
+    from reid.models import find_model
+    from reid.runtimes.trial import is_to_be_tried
+
+    models = (find_model(settings.detector, "detect", archive.models),
+              find_model(settings.embedder, "embed", archive.models))  # fmt: skip
+    if any(is_to_be_tried(spec, settings.runtime) for spec in models):
+        say("trying once what runs the models fastest on this machine; takes some ten seconds")
+
+
 def load_models(archive: ArchiveFiles, settings: Settings) -> tuple[Detector, Embedder]:
     """The detector and the embedder of the settings."""
     from reid.detector import load_detector
     from reid.embedder import load_embedder
 
+    tell_of_trial(archive, settings)
     detector = load_detector(settings.detector, archive.models, runtime=settings.runtime)
     return detector, load_embedder(settings.embedder, archive.models, settings.runtime)
 
