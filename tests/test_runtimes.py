@@ -445,7 +445,8 @@ def test_a_trial_is_announced(
     monkeypatch.setenv("REID_RUNTIME", "auto")
     tell_of_trial(archive, load_settings(archive))
     assert "trying once what runs the models fastest" in capsys.readouterr().err
-    for name, task in ((DEFAULT_DETECTOR, "detect"), (DEFAULT_EMBEDDER, "embed")):
-        keep_choice(find_model(name, task), Choice("torch", {"torch": 1.0}, None, "", "2026-11-28T00:00:00Z"))
+    cached.mkdir(parents=True, exist_ok=True)
+    for spec in (find_model(DEFAULT_DETECTOR, "detect"), find_model(DEFAULT_EMBEDDER, "embed")):
+        keep_choice(spec, Choice("torch", {"torch": 1.0}, None, "", "2026-11-28T00:00:00Z"))
     tell_of_trial(archive, load_settings(archive))
     assert capsys.readouterr().err == ""
