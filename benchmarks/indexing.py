@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.embedding_peers import crops_a_second
-from benchmarks.footage import TruthFrame, sequences
+from benchmarks.footage import TruthFrame, read_truth, sequences
 from benchmarks.indexing_ways import DECODING, PLAIN, PRODUCT, WAYS, Passed, memory_over, together
-from benchmarks.sparse_footage import RATE, lengthen, make_copy, make_sparse
+from benchmarks.sparse_footage import RATE, empty_before, lengthen, make_copy, make_sparse
 from indexer.tracklets import TrackSummary
 from indexer.video import open_clip
 from reid.boxes import iou
@@ -86,15 +86,18 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def _footage(options: argparse.Namespace, folder: Path) -> Iterator[Footage]:
     given = [Footage(path.stem, path, {}) for path in options.clip or ()]
     if options.city:
-        sparse = make_sparse(_calmest(options.city), folder / "sparse.mp4")
-        given += [Footage("city, busiest", _busiest(options.city), {}), Footage("city, sparse", sparse, {})]
-    if not given or not options.quick:
-        real = sequences()[: 1 if options.quick else None]
-        given += [Footage(each.name, each.clip, each.truth) for each in real]
-    for footage in given:
+        calmest, busiest = _calmest(options.city), _busiest(options.city)
+        sparse = make_sparse(calmest, folder / "sparse.mp4")
+        given += [
+            Footage("city, busiest", busiest, _truth_of(options.city, busiest)),
+            Footage("city, sparse", sparse, _sparse_truth(options.city, calmest)),
+        ]
+    real = sequences()[: 1 if options.quick else None] if not given or not options.quick else []
+    shortened = {each.name for each in real} if options.quick else set()
+    for footage in [*given, *(Footage(each.name, each.clip, each.truth) for each in real)]:
         if not footage.clip.exists():
             raise InputError(f"{footage.clip}: no such clip")
-        if options.quick and footage.truth:
+        if footage.name in shortened:
             short = make_copy(footage.clip, folder / f"{footage.name}.mp4", _QUICK_S)
             yield Footage(footage.name, short, footage.truth)
         else:
@@ -116,6 +119,20 @@ def _calmest(city: Path) -> Path:
 
 def _busiest(city: Path) -> Path:
     return _clips(city)[-1]
+
+
+def _truth_of(city: Path, clip: Path) -> dict[int, TruthFrame]:
+    truth = city / "truth" / clip.relative_to(city / "footage").with_suffix(".txt")
+    return read_truth(truth) if truth.exists() else {}
+
+
+def _sparse_truth(city: Path, clip: Path) -> dict[int, TruthFrame]:
+    """The truth of the clip as `make_sparse` shows it; empty where frames were left out of it."""
+    with open_clip(clip) as opened:
+        if round(opened.average_rate) != RATE:
+            return {}
+        before = empty_before(sum(1 for _ in opened.frames()))
+    return {before + frame: people for frame, people in _truth_of(city, clip).items()}
 
 
 def _rate(path: Path) -> float:

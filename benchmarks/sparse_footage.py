@@ -25,14 +25,18 @@ def make_sparse(source: Path, path: Path, codec: str = "libx264", scale: float =
         pictures = [frame.picture for frame in clip.frames(RATE)]
     empty = np.median(np.stack(pictures[:: max(1, len(pictures) // 15)]), axis=0)
     random = np.random.default_rng(0)
-    count = len(pictures) * _EMPTY_SHARE
 
     def street() -> Iterator[Picture]:
-        for _ in range(count // 2):
+        for _ in range(empty_before(len(pictures))):
             noise = random.normal(0, _NOISE, (*empty.shape[:2], 1))
             yield np.clip(empty + noise, 0, 255).astype(np.uint8)
 
     return _write(chain(street(), pictures, street()), path, codec, scale)
+
+
+def empty_before(frames: int) -> int:
+    """How many empty frames `make_sparse` puts before so many, and behind them."""
+    return frames * _EMPTY_SHARE // 2
 
 
 def make_copy(
