@@ -187,14 +187,16 @@ class Matching:
         bulk = wanted[all_rows].tolist()  # hundreds of segments, of which nothing is asked one by one
         scanned: list[tuple[Loaded, RowMask | None]] = [(view.segments[place], None) for place in bulk]
         counts = dict(zip(bulk, view.vectors[bulk].tolist(), strict=True))
+        rows_scanned = sum(counts.values())
         for place, is_scanned in zip(wanted[~all_rows].tolist(), by_code[~all_rows].tolist(), strict=True):
             loaded = view.segments[place]
             try:
                 keep = self._scope.rows(loaded.entry, loaded)
-                count = _count(loaded, keep)
+                count = loaded.entry.vectors if keep is None else keep.count
                 counts[place] = count
                 if count and is_scanned:
                     scanned.append((loaded, keep))
+                    rows_scanned += count
                 elif count and keep is not None and count * _SPARSE < loaded.entry.vectors:
                     sparse.append((loaded, keep.places()))
                 elif count and loaded.entry.vectors <= BLOCK:
@@ -205,7 +207,7 @@ class Matching:
                 self._note(loaded, error)
         if scanned and view.codebook:
             # Colours and hours leave fewer rows than the segments hold: those need less depth.
-            plan = by_codes(view.codebook, sum(_count(loaded, keep) for loaded, keep in scanned), self._top)
+            plan = by_codes(view.codebook, rows_scanned, self._top)
             places, rows = self._scan_codes(scanned, self._vectors, plan.refine, self._damaged)
             sparse += _by_segment([loaded for loaded, _ in scanned], places, rows)
         for begin in range(0, len(small), _TOGETHER):
@@ -377,10 +379,6 @@ def contents_of(view: View, loaded: Loaded, positions: Sequence[int]) -> list[Co
     vectors = [together[begin:end] for begin, end in pairwise([0, *ends])]
     shown = zip(loaded.segment.contents(positions), vectors, strict=True)
     return [Content(true(record), thumbnail, own, said) for (record, thumbnail, said), own in shown]
-
-
-def _count(loaded: Loaded, keep: RowMask | None) -> int:
-    return loaded.entry.vectors if keep is None else keep.count
 
 
 def _tracklets(view: View, counts: Mapping[int, int]) -> int:
