@@ -22,7 +22,8 @@ from reid.errors import ArchiveError, ModelMismatchError, StorageError
 from reid.vectors import unit_rows
 from search.evidence import Rest
 from search.filters import Filters, Scope
-from search.planner import BLOCK, EXACT, Costs, Plan, by_codes, choose
+from search.planner import EXACT, Costs, Plan, by_codes, choose
+from search.scan import BLOCK, highest, scan
 from search.view import F32, Bools, Loaded, View
 
 _TOGETHER = 64  # small segments compared in one go
@@ -162,24 +163,11 @@ class Matching:
         wanted = np.flatnonzero(view.within(filters.districts, filters.since_ms, filters.until_ms))
         if self._scope.is_partial:
             wanted = wanted[[self._scope.wants(view.segments[place].entry) for place in wanted]]
-        coded = view.coded[wanted]
-        plan = EXACT
-        if costs is not None:
-            most = view.vectors[wanted]
-            read = int(most.sum())
-            if self._scope.is_partial:
-                most = np.array([self._scope.rows_at_most(view.segments[place].entry) for place in wanted])
-                dense = most * _SPARSE >= view.vectors[wanted]
-                singly = most[~dense].sum() * costs.refined_us / costs.exact_us
-                read = int(view.vectors[wanted][dense].sum() + singly)
-            plan = choose(
-                costs, view.codebook, int(most[coded].sum()), int(most[~coded].sum()), len(wanted),
-                self._top, read,
-            )  # fmt: skip
+        plan = EXACT if costs is None else self._plan(costs, wanted)
         compared: list[_Compared] = []
         sparse: list[tuple[Loaded, list[int]]] = []
         small: list[tuple[Loaded, RowMask | None]] = []
-        by_code = coded & (plan.kind == "codes")
+        by_code = view.coded[wanted] & (plan.kind == "codes")
         if self._damaged:
             left = [view.names[place] not in self._damaged for place in wanted]
             wanted, by_code = wanted[left], by_code[left]
@@ -230,18 +218,28 @@ class Matching:
             view,
         )
 
+    def _plan(self, costs: Costs, wanted: Ints) -> Plan:
+        """What is planned for these places of segments by what the catalogue knows; none is read."""
+        view, coded = self._view, self._view.coded[wanted]
+        most = view.vectors[wanted]
+        read = int(most.sum())
+        if self._scope.is_partial:
+            most = np.array([self._scope.rows_at_most(view.segments[place].entry) for place in wanted])
+            dense = most * _SPARSE >= view.vectors[wanted]
+            singly = most[~dense].sum() * costs.refined_us / costs.exact_us
+            read = int(view.vectors[wanted][dense].sum() + singly)
+        rows, others = int(most[coded].sum()), int(most[~coded].sum())
+        return choose(costs, view.codebook, rows, others, len(wanted), self._top, read)
+
     def _scan(self, loaded: Loaded, keep: RowMask | None, count: int) -> _Compared:
         """The best rows of one segment, all `count` in scope compared."""
         self._check_model(loaded)
-        scores = np.empty(loaded.entry.vectors, np.float32)
-        off, camera = loaded.means_of(self._view.means) @ self._vectors.T, loaded["camera"]
-        for first, block in loaded.segment.blocks(BLOCK):
-            here = slice(first, first + len(block))
-            scores[here] = (inner_products(block, self._vectors) - off[camera[here]]).max(axis=1)
-        scores *= loaded.scale(self._view.means)
+        means = self._view.means
+        off = loaded.means_of(means) @ self._vectors.T
+        scores = scan(loaded.segment, self._vectors, off, loaded["camera"], loaded.scale(means))
         if keep is not None:
             scores[~keep.bools()] = -np.inf
-        best = _highest(scores, min(count, self._top * MOST_ROWS))
+        best = highest(scores, min(count, self._top * MOST_ROWS))
         return _Compared([loaded], np.zeros(len(best), np.int64), best, scores[best])
 
     def _scan_together(self, asked: Sequence[tuple[Loaded, RowMask | None]]) -> list[_Compared]:
@@ -271,7 +269,7 @@ class Matching:
             return []
         products = inner_products(buffer[:total], self._vectors) - np.concatenate(off)
         scores = products.max(axis=1) * np.concatenate(scale)
-        best = _highest(scores, self._top * MOST_ROWS)
+        best = highest(scores, self._top * MOST_ROWS)
         begins = np.cumsum([0, *(loaded.entry.vectors for loaded in sound[:-1])])
         owners = np.searchsorted(begins, best, "right") - 1
         return [_Compared(sound, owners, best - begins[owners], scores[best])]
@@ -311,7 +309,7 @@ class Matching:
             compared = [each[self._sound(each)] for each in compared]
         scores = np.concatenate([each.scores for each in compared]) if compared else np.empty(0, np.float32)
         # So many best rows are sure to hold the best tracklets: one tracklet owns only a few.
-        chosen = np.sort(_highest(scores, self._top * MOST_ROWS))
+        chosen = np.sort(highest(scores, self._top * MOST_ROWS))
         ends = np.cumsum([len(each.scores) for each in compared])
         parts = np.split(chosen, np.searchsorted(chosen, ends[:-1])) if compared else []
         for each, part, end in zip(compared, parts, ends, strict=True):
@@ -389,12 +387,6 @@ def _tracklets(view: View, counts: Mapping[int, int]) -> int:
 def first(hits: Iterable[Hit], top: int) -> list[Hit]:
     """The `top` best hits, best first; equal scores by time."""
     return heapq.nsmallest(top, hits, key=lambda hit: (-hit.score, hit.start_ms, hit.segment, hit.tracklet))
-
-
-def _highest(scores: F32, count: int) -> Ints:
-    """Places of the `count` highest finite scores, in no order."""
-    best = np.argpartition(-scores, count)[:count] if count < len(scores) else np.arange(len(scores))
-    return best[np.isfinite(scores[best])]
 
 
 def _by_segment(loaded: Sequence[Loaded], places: Ints, rows: Ints) -> list[tuple[Loaded, list[int]]]:

@@ -10,14 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from indexer.codes import Codebook, CodePool, inner_products
+from indexer.codes import Codebook, CodePool
 from indexer.shard.reader import Segment
 from indexer.shard.rows import pick
+from search.scan import highest, scan
 
-BLOCK = 1024
-"""Rows read and compared at a time: half a megabyte, which the processor keeps near."""
 AFFORDABLE_MS = 8.0
 """An exact search that costs less is always made."""
 WANTED_RECALL = 0.998
@@ -31,7 +29,7 @@ _TRIAL_CODES = 16_384
 _CACHE = 64 << 20  # bytes; more than a processor keeps
 _TRIAL_READS = 64
 _TRIALS = 3
-_SHOWN = 30
+_KEPT = 30  # rows
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,12 @@ def measure_costs(segment: Segment, pool: CodePool | None) -> Costs:
     random = np.random.default_rng(0)
     query = random.standard_normal((1, dimension)).astype(np.float32)
     other = np.zeros(_CACHE // 8)  # that a processor's cache may hold instead of the rows
-    exact = min(_timed(lambda: _scan(segment, query), other.sum) for _ in range(_TRIALS)) / count
+    off, camera, scale = np.zeros((1, 1), np.float32), np.zeros(count, np.uint16), np.ones(count, np.float32)
+
+    def compare() -> None:
+        highest(scan(segment, query, off, camera, scale), _KEPT)
+
+    exact = min(_timed(compare, other.sum) for _ in range(_TRIALS)) / count
     singly = [(segment, [place]) for place in random.integers(count, size=_TRIAL_READS).tolist()]
     # The first time, checksums are compared.
     refined = min(_timed(lambda: pick(singly, dimension)) for _ in range(_TRIALS)) / _TRIAL_READS
@@ -125,21 +128,6 @@ def measure_costs(segment: Segment, pool: CodePool | None) -> Costs:
     slot = trial.load(codebook.encode(rows), _TRIAL_CODES, "trial")
     coded = min(_timed(lambda: trial.search([(slot, None)], query, 100, 1)) for _ in range(_TRIALS))
     return Costs(exact, opened, coded / _TRIAL_CODES, refined)
-
-
-def _scan(segment: Segment, query: NDArray[np.float32]) -> None:
-    """Do what `Matching` does to each row of a segment."""
-    count = segment.manifest.vectors
-    scores, camera, off = (
-        np.empty(count, np.float32),
-        np.zeros(count, np.uint16),
-        np.zeros((1, 1), np.float32),
-    )
-    for first, block in segment.blocks(BLOCK):
-        here = slice(first, first + len(block))
-        scores[here] = (inner_products(block, query) - off[camera[here]]).max(axis=1)
-    scores *= np.ones(count, np.float32)
-    np.argpartition(-scores, min(_SHOWN, count - 1))
 
 
 def _timed(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:

@@ -22,7 +22,7 @@ from indexer.shard.reader import Segment
 from indexer.snapshot import SegmentEntry, Snapshot
 from reid.attributes import COLOURS
 from reid.camera_means import CameraMeans
-from search.planner import BLOCK
+from search.scan import BLOCK
 
 _ANY = np.uint16((1 << len(COLOURS)) - 1)  # every colour
 
