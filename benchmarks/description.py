@@ -28,8 +28,8 @@ from reid.camera_means import centred
 from reid.description import describe, evidence
 from reid.embedder import Embedder, load_embedder
 from reid.images import Picture
-from reid.people.crops import CropLabel, Subject, make_crops, make_subjects
-from reid.people.labels import attributes
+from reid.people.crops import Subject, make_crops, make_subjects
+from reid.people.labels import CropLabel, attributes
 from reid.people.light import LIGHTS
 from reid.people.view import make_view
 from reid.quality import picture_quality
@@ -98,10 +98,7 @@ def make(subjects: Sequence[Subject], embedder: Embedder) -> Crops:
         labels.append(label)
     known = {(s.person_id, s.outfit_id): person_targets(attributes(s.person, s.outfit)) for s in subjects}
     targets = [
-        crop_targets(
-            known[label.person_id, label.outfit_id], light=label.light, visibility=label.visibility,
-            height_px=label.height_px, view_deg=label.view_deg,
-        )
+        crop_targets(known[label.person_id, label.outfit_id], label)
         for label in labels
     ]  # fmt: skip
     logits = embedder.attributes(pictures)

@@ -39,8 +39,9 @@ from reid.embedder import load_embedder
 from reid.evaluation import evaluate
 from reid.images import Picture
 from reid.labelled import Embeds, LabelledVectors
-from reid.people.crops import CropLabel, Subject, make_crops, make_subjects
+from reid.people.crops import Subject, make_crops, make_subjects
 from reid.people.footage import TruthBox, film
+from reid.people.labels import CropLabel
 from reid.people.motion import Walk, Walker
 from reid.people.view import View, make_view
 from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER, Task

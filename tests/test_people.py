@@ -216,6 +216,28 @@ def test_figures_stand_on_the_ground(aid: str) -> None:
     assert set(np.unique(figure.kinds)) <= {-1, *range(k.MATERIALS)}
 
 
+@pytest.mark.parametrize("kind", ["shoulder", "crossbody", "backpack"])
+def test_a_bag_hangs_where_its_strap_leads(kind: str) -> None:
+    """The person's left is +x; two straps lead to the back, one across to the other hip."""
+    from dataclasses import replace
+
+    person = make_person(4, "adult")
+    for seed in range(24):
+        outfit = make_outfit(person, 4)
+        outfit = replace(outfit, bag=replace(outfit.bag, kind=kind, seed=seed))
+        figure = build_figure(person, outfit)
+        bag = figure.pose(0.0)[np.unique(figure.faces[figure.kinds == k.BAG])].mean(axis=0)
+        hung = int(figure.tailoring.cut[k.STRAPS])
+        left = {k.ACROSS: True, k.ACROSS_OTHER: False, k.LEFT_SHOULDER: True, k.RIGHT_SHOULDER: False}.get(
+            hung
+        )
+        assert hung
+        behind = bag[1] > 0.1
+        assert behind or kind != "backpack"
+        if left is not None and not (kind == "crossbody" and behind):
+            assert (bag[0] > 0) == left
+
+
 def test_a_skirt_never_gets_narrower_downwards_than_the_legs_need() -> None:
     from dataclasses import replace
 
@@ -264,6 +286,17 @@ def test_what_is_behind_the_camera_is_not_drawn() -> None:
 MATERIALS = [  # place on the mean adult, what covers it there
     ("chest of a closed top", (0.06, -0.12, 0.5), {}, k.TOP),
     ("chest where the jacket is open", (0.0, -0.12, 0.5), {k.OPENING: 0.05}, k.INNER),
+    ("its edge", (0.065, -0.12, 0.5), {k.OPENING: 0.05, k.OPEN_BELOW: 1.2, k.EDGE: 0.01}, k.LINING),
+    ("beside it", (0.08, -0.12, 0.5), {k.OPENING: 0.05, k.OPEN_BELOW: 1.2, k.EDGE: 0.01}, k.TOP),
+    ("the back of it", (0.0, 0.12, 0.5), {k.OPENING: 0.05}, k.TOP),
+    ("below what is worn under it", (0.0, -0.12, 0.12), {k.OPENING: 0.05, k.INNER_HEM: 0.15}, k.BOTTOM),
+    ("a string of the hood", (0.03, -0.12, 0.6), {k.STRINGS: 0.2}, k.LINING),
+    ("a backpack's strap", (0.1, -0.12, 0.6), {k.STRAPS: k.BOTH_SHOULDERS, k.STRAP_AT: 0.1}, k.STRAP),
+    ("its other strap", (-0.1, -0.12, 0.6), {k.STRAPS: k.BOTH_SHOULDERS, k.STRAP_AT: 0.1}, k.STRAP),
+    ("no strap on the back", (0.1, 0.12, 0.6), {k.STRAPS: k.BOTH_SHOULDERS, k.STRAP_AT: 0.1}, k.TOP),
+    ("the left shoulder", (0.1, 0.12, 0.7), {k.STRAPS: k.LEFT_SHOULDER, k.STRAP_AT: 0.1}, k.STRAP),
+    ("the right shoulder", (-0.1, 0.12, 0.7), {k.STRAPS: k.LEFT_SHOULDER, k.STRAP_AT: 0.1}, k.TOP),
+    ("across to the left hip", (0.16, -0.1, 0.3), {k.STRAPS: k.ACROSS}, k.STRAP),
     ("thigh in trousers", (0.1, -0.05, -0.1), {}, k.BOTTOM),
     ("thigh below shorts", (0.1, -0.05, -0.3), {k.LEG_END: -0.2}, k.SKIN),
     ("sock", (0.15, 0.0, -0.65), {k.LEG_END: -0.5, k.SOCK_TOP: -0.6}, k.SOCK),
@@ -280,7 +313,7 @@ def test_clothes_end_where_they_are_cut(
 ) -> None:
     cut = np.zeros(k.MEASURES, np.float32)
     cut[k.HEM], cut[k.LEG_END], cut[k.SHOE_TOP], cut[k.SOCK_TOP] = 0.08, -0.75, -0.72, -0.9
-    cut[k.NECK], cut[k.COLLAR], cut[k.SLEEVE_END] = 0.72, 0.6, 1.05
+    cut[k.NECK], cut[k.COLLAR], cut[k.SLEEVE_END], cut[k.STRAP_HALF] = 0.72, 0.6, 1.05, 0.02
     for measure, value in measures.items():
         cut[measure] = value
     foot = 1.0 if place[2] < -0.75 else 0.0

@@ -27,6 +27,7 @@ from reid.people.electronics import Electronics
 from reid.people.figure import Figure, build_figure
 from reid.people.footage import film, mot_lines, render_frames
 from reid.people.kernels import solids
+from reid.people.kernels.cloth import BAG, MATERIALS, STRAP
 from reid.people.light import Light, LocalLight
 from reid.people.motion import Walk, Walker
 from reid.people.outfits import make_outfit
@@ -286,6 +287,21 @@ def test_the_side_a_crop_shows_is_named_right(figure: Figure) -> None:
     ]
     for heading, right in sides:
         assert right(_side(view, stand(figure, np.array([0.0, 8.0]), heading, figure.pose(0.0))))
+
+
+def test_what_is_seen_of_a_bag_is_measured(figure: Figure) -> None:
+    bare, view, place = figure.outfit, plain_view(), np.array([0.0, 8.0])
+    packed = build_figure(figure.person, replace(bare, bag=replace(bare.bag, kind="backpack", seed=1)))
+    seen = {}
+    for heading in (-np.pi / 2, np.pi / 2):  # towards the camera, away from it
+        staged = stage(view, stand(packed, place, heading, packed.pose(0.0)))
+        drawing = draw(view, [staged], WHOLE)
+        seen[heading] = drawing.share(0, BAG, STRAP)
+        assert drawing.share(0, *range(MATERIALS)) == 1.0
+    assert seen[np.pi / 2] > 0.08 > seen[-np.pi / 2] > 0.005
+    without = draw(view, [stage(view, stand(figure, place, np.pi / 2, figure.pose(0.0)))], WHOLE)
+    assert without.share(0, BAG, STRAP) == 0.0
+    assert without.share(1, BAG) == 0.0  # nobody
 
 
 def test_subjects_need_people() -> None:

@@ -13,11 +13,35 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.people.kernels.cloth import AID, BAG, BOTTOM, DARK, HAIR, HAT, METAL, SKIN
+from reid.people.kernels.cloth import (
+    ACROSS,
+    ACROSS_OTHER,
+    AID,
+    BAG,
+    BOTH_SHOULDERS,
+    BOTTOM,
+    DARK,
+    HAIR,
+    HAT,
+    LEFT_SHOULDER,
+    METAL,
+    RIGHT_SHOULDER,
+    SKIN,
+    STRAP,
+)  # fmt: skip
 from reid.people.meshes import Mesh, dome, grid_faces, join, rounded_box, tube, wheel
-from reid.people.outfits import Outfit
+from reid.people.outfits import Garment, Outfit
 from reid.people.persons import Person
 
+# Half sides of bags as shares of the person: along the way one walks, across, up; roundness.
+_HUNG = (
+    (0.14, 0.05, 0.10, 0.4), (0.18, 0.045, 0.14, 0.3), (0.11, 0.05, 0.08, 0.6), (0.17, 0.06, 0.17, 0.35),
+    (0.16, 0.07, 0.11, 0.9),
+)  # fmt: skip
+_CARRIED = (
+    (0.15, 0.045, 0.13, 0.4), (0.13, 0.08, 0.18, 0.8), (0.2, 0.04, 0.14, 0.15), (0.12, 0.06, 0.16, 0.15),
+    (0.11, 0.09, 0.11, 0.9),
+)  # fmt: skip
 Attachment = Literal["bone", "hand", "ground", "rod"]
 
 
@@ -127,20 +151,67 @@ def bag_parts(
     big = float(rng.uniform(0.75, 1.25)) * size
     kind = outfit.bag.kind
     if kind == "backpack":
-        mesh = rounded_box(0.15 * big, 0.08 * big, 0.21 * big, 0.45).moved(0, back_y + 0.06 * size, back_z)
-        yield Part(mesh, BAG, "bone", "spine01")
+        yield from _backpack(rng, hangs(outfit.bag), big, size, back_y, back_z)
     elif kind in ("shoulder", "crossbody"):
-        side = -1 if kind == "crossbody" and outfit.bag.seed % 2 else 1
-        mesh = rounded_box(0.05 * big, 0.14 * big, 0.10 * big, 0.4)
-        yield Part(mesh.moved(side * (hip_x + 0.03 * size), 0.03, waist_z), BAG, "bone", "spine05")
+        right = hangs(outfit.bag) in (ACROSS_OTHER, RIGHT_SHOULDER)
+        wide, deep, tall, roundness = _HUNG[int(rng.integers(len(_HUNG)))]
+        mesh = rounded_box(deep * big, wide * big, tall * big, roundness)
+        high = float(rng.uniform(-0.06, 0.1) + 0.12 * (kind == "shoulder" and rng.random() < 0.5)) * size
+        if kind == "crossbody" and rng.random() < 0.3:  # on the back
+            mesh = rounded_box(wide * big, deep * big, tall * big, roundness)
+            yield Part(
+                mesh.moved(0, back_y + deep * big, waist_z + high + 0.06 * size), BAG, "bone", "spine05"
+            )
+        else:
+            beside = (-1 if right else 1) * (hip_x + 0.6 * deep * big)
+            yield Part(
+                mesh.moved(beside, float(rng.uniform(-0.09, 0.12)), waist_z + high), BAG, "bone", "spine05"
+            )
     elif kind == "handbag":
-        mesh = rounded_box(0.045 * big, 0.15 * big, 0.13 * big, 0.4).moved(0, 0, -0.22 * big - 0.05)
-        yield Part(mesh, BAG, "hand", "wrist.L")
+        wide, deep, tall, roundness = _CARRIED[int(rng.integers(len(_CARRIED)))]
+        below = (0.05 + float(rng.uniform(0.03, 0.12)) + tall) * big
+        yield Part(
+            rounded_box(deep * big, wide * big, tall * big, roundness).moved(0, 0, -below),
+            BAG,
+            "hand",
+            "wrist.L",
+        )
+        rim = -below + 0.9 * tall * big
+        handles = [tube((0, 0, -0.03), (0, y * wide * big, rim), 0.006) for y in (-0.5, 0.5)]
+        yield Part(join(handles), STRAP, "hand", "wrist.L")
     elif kind == "suitcase":
         body = rounded_box(0.2, 0.12, 0.3, 0.3).moved(0.3 * size, 0.42 * size, 0.36)
         handle = tube((0.3 * size, 0.36 * size, 0.6), (0.3 * size, 0.3 * size, 0.95 * size), 0.01)
         yield Part(body, BAG, "ground", "root")
         yield Part(handle, METAL, "ground", "root")
+
+
+def hangs(bag: Garment) -> int:
+    """How it hangs, see `kernels.cloth`; 0 for what is carried in the hand."""
+    if bag.kind == "crossbody":
+        return ACROSS if bag.seed % 2 else ACROSS_OTHER
+    if bag.kind == "shoulder" or (bag.kind == "backpack" and bag.seed % 8 == 0):
+        return LEFT_SHOULDER if bag.seed % 16 < 8 else RIGHT_SHOULDER
+    return BOTH_SHOULDERS if bag.kind == "backpack" else 0
+
+
+def _backpack(
+    rng: np.random.Generator, strap: int, big: float, size: float, back_y: float, back_z: float
+) -> Iterator[Part]:
+    """A bag, a pocket on it, and perhaps one on each side; on one shoulder it hangs aside."""
+    half_x, half_y, half_z = (
+        float(rng.uniform(*each)) * big for each in ((0.11, 0.17), (0.05, 0.11), (0.16, 0.25))
+    )
+    aside = {LEFT_SHOULDER: 0.09, RIGHT_SHOULDER: -0.09}.get(strap, 0.0) * size
+    at = aside, back_y + 0.8 * half_y, back_z + float(rng.uniform(-0.09, 0.03)) * size
+    yield Part(
+        rounded_box(half_x, half_y, half_z, float(rng.uniform(0.3, 0.8))).moved(*at), BAG, "bone", "spine01"
+    )
+    pocket = rounded_box(
+        float(rng.uniform(0.6, 0.9)) * half_x, 0.03 * big, float(rng.uniform(0.3, 0.6)) * half_z, 0.4
+    )
+    pocket = pocket.moved(at[0], at[1] + half_y, at[2] - float(rng.uniform(0.1, 0.45)) * half_z)
+    yield Part(pocket, BAG if rng.random() < 0.5 else STRAP, "bone", "spine01")
 
 
 def aid_parts(outfit: Outfit, size: float) -> Iterator[Part]:

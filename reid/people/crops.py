@@ -21,7 +21,8 @@ from reid.durable import make_folder, write_file
 from reid.errors import InputError
 from reid.images import Picture, encode_jpeg
 from reid.people.figure import Figure, build_figure
-from reid.people.labels import attributes
+from reid.people.kernels.cloth import AID, BAG, HAT, METAL, STRAP
+from reid.people.labels import CropLabel, attributes
 from reid.people.outfits import Outfit, lookalike, make_outfit
 from reid.people.persons import Person, make_person
 from reid.people.photos import place_on_route
@@ -49,28 +50,6 @@ class Subject:
     outfit_id: int
     person: Person
     outfit: Outfit
-
-
-@dataclass(frozen=True)
-class CropLabel:
-    """What is known of a crop.
-
-    Attributes:
-        person_id, outfit_id, camera_id: labels.
-        view_deg: the side seen, degrees: 0 the face, 180 the back, 90 the person's left side.
-        visibility: 0..1, share of the silhouette not hidden by others or objects.
-        height_px: of the person's box in the camera's picture.
-        light, place: see `reid.people.light.LIGHTS`, `reid.people.scene.PLACES`.
-    """
-
-    person_id: int
-    outfit_id: int
-    camera_id: int
-    view_deg: float
-    visibility: float
-    height_px: float
-    light: str
-    place: str
 
 
 def make_subjects(seed: int, count: int, *, lookalikes: float = 0.3, outfits: int = 1) -> list[Subject]:
@@ -163,6 +142,9 @@ def _crop(
             "view_deg": round(_side(view, actor), 1),
             "visibility": round(float(drawing.visible[0]), 3),
             "height_px": round(float(size[1]), 1),
+            "bag_seen": round(drawing.share(0, BAG, STRAP), 4),
+            "hat_seen": round(drawing.share(0, HAT), 4),
+            "aid_seen": round(drawing.share(0, AID, METAL), 4),
         }
         return picture, drawing.mask(0), label
     return None

@@ -102,7 +102,7 @@ def make_gait(person: Person, bag: str, aid: str) -> Gait:
 
 def _arms(rng: np.random.Generator, bag: str, aid: str) -> tuple[str, str]:
     free = ("swing", "pocket", "phone", "forward")
-    left, right = (free[int(rng.choice(4, p=(0.8, 0.11, 0.03, 0.06)))] for _ in range(2))
+    left, right = (free[int(rng.choice(4, p=(0.7, 0.12, 0.08, 0.1)))] for _ in range(2))
     if left == right == "phone":
         right = "swing"
     if aid in ("walking frame", "stroller"):

@@ -1,7 +1,8 @@
-"""The words for a person: labels that a caller's description is compared with, and a sentence."""
+"""What is known of a synthetic person and of a crop that shows them: labels, and a sentence in words."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from reid.people.cloth import Cloth
@@ -13,6 +14,33 @@ _LABELLED = {"stripes": "striped", "pinstripes": "striped", "diagonal": "striped
 _TWO_COLOURED = frozenset({"stripes", "check", "two-tone", "diagonal", "print"})
 
 _LOWER = {"jeans": "trousers", "leggings": "trousers", "joggers": "trousers", "long skirt": "skirt"}
+
+
+@dataclass(frozen=True)
+class CropLabel:
+    """What is known of a crop.
+
+    Attributes:
+        person_id, outfit_id, camera_id: labels.
+        view_deg: the side seen, degrees: 0 the face, 180 the back, 90 the person's left side.
+        visibility: 0..1, share of the silhouette not hidden by others or objects.
+        height_px: of the person's box in the camera's picture.
+        bag_seen, hat_seen, aid_seen: 0..1, how much of what is seen of the person is their bag with its
+            straps, their hat, their aid or umbrella.
+        light, place: see `reid.people.light.LIGHTS`, `reid.people.scene.PLACES`.
+    """
+
+    person_id: int
+    outfit_id: int
+    camera_id: int
+    view_deg: float
+    visibility: float
+    height_px: float
+    bag_seen: float
+    hat_seen: float
+    aid_seen: float
+    light: str
+    place: str
 
 
 def attributes(person: Person, outfit: Outfit) -> dict[str, Any]:

@@ -179,7 +179,13 @@ def make_outfit(person: Person, seed: int, uniform: str | None = None, season: s
     boots = at == SEASONS.index("winter") and rng.random() < 0.25
     outfit = Outfit(
         top=top,
-        inner=_item(rng, "shirt", dye(rng, _INNER_DYES), "plain plain stripes check logo", 0.3),
+        inner=_item(
+            rng,
+            "shirt",
+            dye(rng, _INNER_DYES if rng.random() < 0.6 else None),
+            "plain plain stripes check logo",
+            0.3,
+        ),
         bottom=bottom,
         shoes=_item(rng, "boots" if boots else "shoes", dye(rng, _SHOE_DYES), "plain", 0.1, 0.05),
         hat=_item(rng, _pick(rng, _HATS[group]), dye(rng), "plain plain plain logo", 0.2),

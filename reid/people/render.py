@@ -186,11 +186,18 @@ class Drawing:
         visible: (N,) float32, the share of each actor's silhouette (with clothes, bags and aids) inside
             this region that can be seen.
         owner: (h, w) int16, or twice that each way where people are small: whose pixel it is, -1 nobody's.
+        materials: of the same shape, int8, what a person's pixel shows, see `kernels.cloth`.
     """
 
     picture: Linear
     visible: NDArray[np.float32]
     owner: NDArray[np.int16]
+    materials: NDArray[np.int8]
+
+    def share(self, index: int, *materials: int) -> float:
+        """How much of what is seen of actor `index` is of these materials, 0..1."""
+        own = self.materials[self.owner == index]
+        return float(np.isin(own, materials).mean()) if len(own) else 0.0
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """(h, w) how much of each pixel shows actor `index`, 0..255; what hides them is not them."""
@@ -210,9 +217,10 @@ def draw(view: View, staged: Sequence[Staged], region: Region) -> Drawing:
         down, right = own.top - region.top, own.left - region.left
         part = (slice(down, down + own.bottom - own.top), slice(right, right + own.right - own.left))
         _throw(view.camera, picture[part], depth[part], own, one)
+    size = (depth.shape[0] * fine, depth.shape[1] * fine)
     canvas = _Canvas(
         picture.repeat(fine, 0).repeat(fine, 1), depth.repeat(fine, 0).repeat(fine, 1),
-        np.full((depth.shape[0] * fine, depth.shape[1] * fine), -1, np.int16), region, fine,
+        np.full(size, -1, np.int16), np.full(size, -1, np.int8), region, fine,
     )  # fmt: skip
     whole = np.array(
         [_paint(view.camera, canvas, one, index) for index, one in enumerate(staged)], np.float32
@@ -223,16 +231,18 @@ def draw(view: View, staged: Sequence[Staged], region: Region) -> Drawing:
         drawn = 0.25 * (drawn[::2, ::2] + drawn[1::2, ::2] + drawn[::2, 1::2] + drawn[1::2, 1::2])
     if view.veil is not None:
         drawn = drawn + view.veil[region.slices]
-    return Drawing(drawn, np.asarray(seen / np.maximum(whole, 1), np.float32), canvas.owner)
+    shares = np.asarray(seen / np.maximum(whole, 1), np.float32)
+    return Drawing(drawn, shares, canvas.owner, canvas.materials)
 
 
 @dataclass(frozen=True)
 class _Canvas:
-    """What is drawn on: (H, W, 3) linear, depth, whose pixel it is; `fine` times the size of `region`."""
+    """What is drawn on: (H, W, 3) linear, depth, whose pixel, of what; `fine` times the size of `region`."""
 
     picture: Linear
     depth: NDArray[np.float32]
     owner: NDArray[np.int16]
+    materials: NDArray[np.int8]
     region: Region
     fine: int
 
@@ -271,14 +281,15 @@ def _paint(camera: Camera, canvas: _Canvas, lit: Staged, index: int) -> int:
     rasterise(points, figure.faces, own, triangle, corners)
     silhouette = triangle >= 0
     visible = silhouette & (own < canvas.depth[part])
-    painted = np.zeros((*own.shape, 3), np.float32)
+    painted, materials = np.zeros((*own.shape, 3), np.float32), np.full(own.shape, -1, np.int8)
     rows = np.array([light.direction, light.colour, light.sky, light.ground, camera.position], np.float32)
     shade(
         triangle, corners, visible, figure.faces, vertices, vertex_normals(vertices, figure.faces),
         figure.attributes, figure.kinds, figure.tailoring.cloths, figure.tailoring.cut, rows, light.hardness,
-        lit.shadow, lit.frame, 1 if lit.tall < _CREASES_PIXELS else 2, painted,
+        lit.shadow, lit.frame, 1 if lit.tall < _CREASES_PIXELS else 2, painted, materials,
     )  # fmt: skip
     canvas.picture[part][visible] = painted[visible]
     canvas.depth[part][visible] = own[visible]
     canvas.owner[part][visible] = index
+    canvas.materials[part][visible] = materials[visible]
     return int(silhouette.sum())

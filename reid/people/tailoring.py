@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.people.accessories import hangs
 from reid.people.cloth import PATTERNS, Cloth
 from reid.people.colours import Colour, srgb
 from reid.people.kernels import cloth as k
@@ -84,6 +85,9 @@ _TOPS: Mapping[str, _Top] = {
     ),
     "work vest": _Top(0.03, 0.014, hem=(0.08, 0.12), neck=0.64, open_neck=True, opening=(0.02,), zip=True),
 }
+_WORN_OPEN = 0.5  # share of what can be worn open that stands open more widely than it was cut
+_STRUNG = ("hoodie", "windbreaker", "padded jacket", "padded coat")
+_OTHER_SLEEVES = ("tee", "hoodie", "windbreaker", "jacket", "sweater")  # some have them in another colour
 _SLEEVELESS_OVER = ("quilted vest", "work vest")  # sleeves of what is worn below
 _LEG_ENDS = {"jeans": (-0.77, -0.72), "trousers": (-0.785, -0.74), "leggings": (-0.74, -0.55),
              "joggers": (-0.735, -0.70), "shorts": (-0.33, -0.1)}  # fmt: skip
@@ -186,8 +190,8 @@ def _cut(
     cut[k.COLLAR], cut[k.OPENING] = one(top.collar), one(top.opening)
     cut[k.ZIP] = top.zip
     cut[k.GLOVES] = top.body > 0.03 and rng.random() < 0.3
-    strap = {"backpack": 1, "crossbody": 2 if outfit.bag.seed % 2 else 3}
-    cut[k.STRAPS] = strap.get(outfit.bag.kind, 0)
+    _hang(cut, outfit)
+    _open(cut, outfit, top)
     cut[k.HOOD] = outfit.hat.kind in ("hood", "headscarf")
     if outfit.hat.kind == "headscarf":
         cut[k.COLLAR] = 0.86
@@ -201,6 +205,28 @@ def _cut(
     return cut
 
 
+def _hang(cut: NDArray[np.float32], outfit: Outfit) -> None:
+    """The strap of the bag."""
+    rng = np.random.default_rng([outfit.bag.seed, 9])
+    cut[k.STRAPS] = hangs(outfit.bag)
+    cut[k.STRAP_AT] = rng.uniform(0.075, 0.125)
+    cut[k.STRAP_HALF] = (
+        rng.uniform(0.012, 0.03) if outfit.bag.kind == "backpack" else rng.uniform(0.006, 0.024)
+    )
+
+
+def _open(cut: NDArray[np.float32], outfit: Outfit, top: _Top) -> None:
+    """How far the front stands open, its edges, and where what is worn below ends."""
+    rng = np.random.default_rng([outfit.top.seed, 9])
+    if max(top.opening) > 0 and rng.random() < _WORN_OPEN:
+        cut[k.OPENING] = rng.uniform(0.025, 0.13)
+    straight = rng.random() < 0.5
+    cut[k.OPEN_BELOW] = rng.uniform(0.5, 1.2) if straight else rng.choice((0.05, 1.8))
+    cut[k.EDGE] = rng.choice((0.0, 0.006, 0.012, 0.03), p=(0.2, 0.3, 0.3, 0.2))
+    cut[k.INNER_HEM] = rng.uniform(-0.05, 0.17)
+    cut[k.STRINGS] = rng.uniform(0.1, 0.25) * (outfit.top.kind in _STRUNG and rng.random() < 0.5)
+
+
 def _cloths(person: Person, outfit: Outfit) -> NDArray[np.float32]:
     table = np.zeros((k.MATERIALS, k.COLUMNS), np.float32)
     skin, hair = person.skin, person.hair
@@ -209,6 +235,8 @@ def _cloths(person: Person, outfit: Outfit) -> NDArray[np.float32]:
     table[k.HAIR] = _plain(hair, 0.5, 0.05)
     table[k.TOP] = _row(outfit.top.cloth)
     table[k.SLEEVE] = _row(_sleeves(outfit).cloth)
+    if outfit.top.seed % 8 == 0 and outfit.top.kind in _OTHER_SLEEVES:
+        table[k.SLEEVE] = _plain(outfit.top.cloth.second, 0.4, 0.02)
     if outfit.top.cloth.pattern == "logo" and outfit.top.kind not in _SLEEVELESS_OVER:
         table[k.SLEEVE, k.PATTERN] = 0
     table[k.INNER] = _row(outfit.inner.cloth)
@@ -222,8 +250,9 @@ def _cloths(person: Person, outfit: Outfit) -> NDArray[np.float32]:
         srgb(("#1a1a1c", "#dededa", "#6d7073", "#20283e")[outfit.shoes.seed % 4]), 0.1, 0.0
     )
     table[k.BAG] = _row(outfit.bag.cloth)
-    dark_strap = srgb("#232325") if outfit.bag.kind == "none" else _darker(outfit.bag.cloth.main, 0.7)
-    table[k.STRAP] = _plain(dark_strap, 0.1, 0.02)
+    strap = srgb("#232325") if outfit.bag.kind == "none" or outfit.bag.seed % 2 else outfit.bag.cloth.main
+    table[k.STRAP] = _plain(_darker(strap, 0.7), 0.1, 0.02)
+    table[k.LINING] = _plain(_lining(outfit), 0.1, 0.02)
     table[k.HAT] = _row(outfit.top.cloth if outfit.hat.kind == "hood" else outfit.hat.cloth)
     table[k.DARK] = _plain(srgb("#262322"), 0.0, 0.08)
     table[k.LIP] = _plain(Colour(skin.red * 0.8, skin.green * 0.5, skin.blue * 0.5), 0.0, 0.0)
@@ -231,6 +260,19 @@ def _cloths(person: Person, outfit: Outfit) -> NDArray[np.float32]:
     table[k.AID] = _row(outfit.aid.cloth)
     table[k.METAL] = _plain(srgb("#8d9297"), 0.0, 0.15)
     return table
+
+
+def _lining(outfit: Outfit) -> Colour:
+    """Of edges, zips and strings: near the top's own colour, or another altogether."""
+    rng = np.random.default_rng([outfit.top.seed, 10])
+    if rng.random() < 0.4:
+        return outfit.top.cloth.second
+    lighter, main = rng.uniform(0, 0.4), outfit.top.cloth.main
+    return (
+        Colour(*(value * (1 - lighter) * 0.7 + lighter for value in main))
+        if rng.random() < 0.5
+        else _darker(main, 0.4)
+    )
 
 
 def _sleeves(outfit: Outfit) -> Garment:

@@ -7,6 +7,7 @@ are not to be trained on.
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ import numpy as np
 from reid.errors import InputError
 from reid.images import resize
 from reid.labelled import Skipped, read_folder
+from reid.people.labels import CropLabel
 from reid.tables import read_table
 from reid.training.cropset import CropSet, Labels
 from reid.training.targets import Targets, crop_targets, person_targets
 
 PEOPLE = "people.json"
-_COLUMNS = ("file", "person_id", "outfit_id", "camera_id", "view_deg", "visibility", "height_px", "light")
+_KINDS = {
+    field.name: {"int": int, "float": float, "str": str}[str(field.type)] for field in fields(CropLabel)
+}
+_COLUMNS = ("file", *_KINDS)
 
 
 def read_crops(folder: Path, size: tuple[int, int]) -> CropSet:
@@ -41,10 +46,9 @@ def read_crops(folder: Path, size: tuple[int, int]) -> CropSet:
             raise InputError(f"{folder}: {image.file} cannot be read ({picture.message})")
         line, row = lines[image.file]
         try:
-            person = int(row["person_id"]), int(row["outfit_id"])
-            numbers.append((*person, int(row["camera_id"]), lights.index(row["light"])))
-            measures = {name: float(row[name]) for name in ("view_deg", "visibility", "height_px")}
-            targets.append(crop_targets(people[person], light=row["light"], **measures))
+            label = CropLabel(**{name: kind(row[name]) for name, kind in _KINDS.items()})
+            numbers.append((label.person_id, label.outfit_id, label.camera_id, lights.index(label.light)))
+            targets.append(crop_targets(people[label.person_id, label.outfit_id], label))
         except (ValueError, KeyError) as error:
             raise InputError(f"{folder}/manifest.csv line {line}: not a crop's labels ({error})") from None
         pictures.append(resize(picture, size[1], size[0]))

@@ -19,8 +19,8 @@ import numpy as np
 
 from reid.errors import InputError
 from reid.images import Picture, resize
-from reid.people.crops import CropLabel, Mask, Subject, make_masked_crops, make_subjects
-from reid.people.labels import attributes
+from reid.people.crops import Mask, Subject, make_masked_crops, make_subjects
+from reid.people.labels import CropLabel, attributes
 from reid.people.light import LIGHTS
 from reid.people.view import make_view
 from reid.training.cropset import Labels, missing_shards, write_manifest, write_shard
@@ -98,10 +98,7 @@ def _labels(data: Data, labels: list[CropLabel], subjects: list[Subject], first:
         (first + s.person_id, s.outfit_id): person_targets(attributes(s.person, s.outfit)) for s in subjects
     }
     rows = [
-        crop_targets(
-            known[label.person_id, label.outfit_id], light=label.light, visibility=label.visibility,
-            height_px=label.height_px, view_deg=label.view_deg,
-        )
+        crop_targets(known[label.person_id, label.outfit_id], label)
         for label in labels
     ]  # fmt: skip
     numbers: Any = [

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.attributes import BY_NAME, COLUMNS, GROUPS, LEAST_HEIGHTS
+from reid.people.labels import CropLabel
 
 UNKNOWN = -1
 _COLOURLESS = frozenset({"night", "infrared"})
 _HIDDEN = 0.6  # visibility below which the lower body is taken to be what is hidden
 _MOSTLY_HIDDEN = 0.45
+_SHOWN = 0.004  # share of the person's pixels from which something can be seen: some ten of 3,000
 
 COLOURS = ("upper_colours", "lower_colours")
 LOWER_BODY = ("lower", "lower_colours", "lower_pattern")
@@ -55,30 +57,41 @@ def person_targets(labels: Mapping[str, Any]) -> Targets:
     return targets
 
 
-def crop_targets(
-    person: Targets, *, light: str, visibility: float, height_px: float, view_deg: float
-) -> Targets:
+def _has(person: Targets, name: str) -> bool:
+    """Whether the person has this; of the answers of `aid` the first is that they have none."""
+    first = BY_NAME[name].start + (BY_NAME[name].answers[0] == "none")
+    return bool((person[first : BY_NAME[name].columns.stop] == 1).any())
+
+
+def crop_targets(person: Targets, shown: CropLabel) -> Targets:
     """(COLUMNS,) for one crop: `person`'s, unknown where this crop cannot tell.
+
+    By night and in infra-red no colour is known. What somebody has and the crop does not show is unknown;
+    what they have not is known.
 
     Args:
         person: of `person_targets`.
-        light: of `reid.people.light.LIGHTS`; by night and in infra-red no colour is known.
-        visibility, height_px, view_deg: see `reid.people.crops.CropLabel`.
+        shown: what is known of the crop.
     """
     targets = person.copy()
     unknown: set[str] = set()
-    if light in _COLOURLESS:
+    if shown.light in _COLOURLESS:
         unknown.update(COLOURS)
-    if visibility < _HIDDEN:
+    if shown.visibility < _HIDDEN:
         unknown.update(LOWER_BODY)
-    if visibility < _MOSTLY_HIDDEN:
+    if shown.visibility < _MOSTLY_HIDDEN:
         unknown.update(group.name for group in GROUPS if group.name not in ("umbrella", "hat"))
-    unknown.update(name for name, least in LEAST_HEIGHTS.items() if height_px < least)
-    from_behind = 110 < view_deg % 360 < 250
+    unknown.update(name for name, least in LEAST_HEIGHTS.items() if shown.height_px < least)
+    from_behind = 110 < shown.view_deg % 360 < 250
     if from_behind:
         unknown.add("face")
-    if not 50 < view_deg % 360 < 310:
-        unknown.add("backpack")
+    for seen, names in (
+        (shown.bag_seen, ("bag", "backpack")),
+        (shown.hat_seen, ("hat",)),
+        (shown.aid_seen, ("umbrella", "aid")),
+    ):
+        if seen < _SHOWN:
+            unknown.update(name for name in names if _has(person, name))
     for name in unknown:
         targets[BY_NAME[name].columns] = UNKNOWN
     return targets

@@ -18,18 +18,23 @@ from reid.people.kernels.noise import noise
 F32 = NDArray[np.float32]
 
 # Materials: rows of the cloth table.
-SKIN, HAIR, TOP, SLEEVE, INNER, BOTTOM, SHOE, SOLE, SOCK, BAG, STRAP, HAT, DARK, LIP, MASK, AID, METAL = (
-    range(17)
-)
-MATERIALS = 17
+(
+    SKIN, HAIR, TOP, SLEEVE, INNER, BOTTOM, SHOE, SOLE, SOCK, BAG, STRAP, HAT, DARK, LIP, MASK, AID, METAL,
+    LINING,
+) = range(18)  # fmt: skip
+MATERIALS = 18
 
 # Measures of the cut: entries of the cut vector. Heights and lengths in the mean adult's metres.
 (
     SLEEVE_END, HEM, LEG_END, SHOE_TOP, SOCK_TOP, NECK, NECK_OPEN, OPENING, ZIP, COLLAR, GLOVES, STRAPS, HOOD,
-    HAIR_KIND, HAIRLINE, BEARD, GLASSES, FACE_MASK, SIDE_STRIPE, BELT, VEST,
-) = range(21)  # fmt: skip
-MEASURES = 21
+    HAIR_KIND, HAIRLINE, BEARD, GLASSES, FACE_MASK, SIDE_STRIPE, BELT, VEST, STRAP_AT, STRAP_HALF, OPEN_BELOW,
+    EDGE, INNER_HEM, STRINGS,
+) = range(27)  # fmt: skip
+MEASURES = 27
 BALDING = 2.0
+
+# How a bag hangs: the entry `STRAPS`, 0 for no strap.
+BOTH_SHOULDERS, ACROSS, ACROSS_OTHER, LEFT_SHOULDER, RIGHT_SHOULDER = range(1, 6)
 
 # Columns of the cloth table: three colours, then these.
 PATTERN, SCALE, SHARE, LEVEL, WRINKLE, GLOSS, SHIFT_X, SHIFT_Y, SHIFT_Z = range(9, 18)
@@ -59,20 +64,48 @@ def material(
 
 
 @compiled
+def on_strap(x: float, y: float, z: float, cut: F32) -> bool:
+    """Whether the strap of a bag lies here."""
+    hangs, at = int(cut[STRAPS]), cut[STRAP_AT]
+    if hangs == BOTH_SHOULDERS:  # down the chest, then back under the arms
+        off = abs(x) - at - 0.5 * max(0.0, 0.48 - z) if y < 0.03 and z > 0.34 else 1.0
+    elif hangs in (ACROSS, ACROSS_OTHER):
+        off = (x if hangs == ACROSS else -x) * 0.75 + (z - 0.42)
+    else:
+        off = (x if hangs == LEFT_SHOULDER else -x) - at - 0.1 * (0.75 - z) if z > 0.3 else 1.0
+    return bool(abs(off) < cut[STRAP_HALF])
+
+
+@compiled
+def front(x: float, y: float, z: float, cut: F32) -> int:
+    """What shows at the front of a top or a coat: itself, or through its opening what is worn below."""
+    if y >= 0.0:
+        return TOP
+    wide = abs(x)
+    if cut[OPENING] > 0:
+        half = cut[OPENING] * (
+            cut[OPEN_BELOW] + (1.2 - cut[OPEN_BELOW]) * min(1.0, max(0.0, (z - 0.1) / 0.6))
+        )
+        if wide < half:
+            return INNER if z > cut[INNER_HEM] else BOTTOM
+        if wide < half + cut[EDGE]:
+            return LINING
+    elif cut[ZIP] > 0 and wide < 0.006:
+        return LINING
+    if cut[STRINGS] > 0 and abs(wide - 0.03) < 0.005 and z > 0.74 - cut[STRINGS]:
+        return LINING
+    return TOP
+
+
+@compiled
 def torso_material(x: float, y: float, z: float, cut: F32) -> int:
     """Top, what shows through its opening, neckline, straps, belt."""
     wide = abs(x)
-    if cut[STRAPS] == 1 and abs(wide - 0.105) < 0.022 and y < 0.03:
+    if cut[STRAPS] > 0 and on_strap(x, y, z, cut):
         return STRAP
-    if cut[STRAPS] == 2 and abs(x * 0.75 + (z - 0.42)) < 0.02:
-        return STRAP
-    if cut[STRAPS] == 3 and abs(-x * 0.75 + (z - 0.42)) < 0.02:
-        return STRAP
-    if y < 0.0:
-        if cut[OPENING] > 0 and wide < cut[OPENING] * (0.6 + 0.6 * min(1.0, max(0.0, (z - 0.1) / 0.6))):
-            return INNER
-        if cut[ZIP] > 0 and wide < 0.006:
-            return STRAP
+    shown = front(x, y, z, cut)
+    if shown != TOP:
+        return shown
     if cut[NECK] < 0.8 and y < 0.02:
         if cut[NECK_OPEN] == 0:
             if x * x + (z - 0.78) * (z - 0.78) < (0.78 - cut[NECK]) * (0.78 - cut[NECK]):
@@ -80,7 +113,7 @@ def torso_material(x: float, y: float, z: float, cut: F32) -> int:
         elif z > cut[NECK] + wide * 1.6 and wide < 0.1:
             return INNER if cut[OPENING] > 0 else SKIN
     if cut[BELT] > 0 and abs(z - cut[HEM] - 0.02) < 0.018:
-        return STRAP
+        return DARK
     return TOP
 
 

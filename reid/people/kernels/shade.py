@@ -19,8 +19,10 @@ from reid.people.kernels.cloth import (
     SHIFT_Y,
     SHIFT_Z,
     SIDE_STRIPE,
+    TOP,
     WRINKLE,
     blend,
+    front,
     material,
 )
 from reid.people.kernels.compile import compiled
@@ -68,7 +70,7 @@ def shadow_share(x: float, y: float, z: float, shadow: F32, frame: F32) -> float
 def shade(
     triangle: I32, corners: F32, visible: NDArray[np.bool_], faces: I32, vertices: F32, normals: F32,
     attributes: F32, kinds: I32, cloths: F32, cut: F32, light: F32, hardness: float, shadow: F32, frame: F32,
-    octaves: int, out: F32,
+    octaves: int, out: F32, materials: NDArray[np.int8],
 ) -> None:  # fmt: skip
     """Colour every visible pixel of one person.
 
@@ -84,6 +86,7 @@ def shade(
         shadow, frame: see `shadow_share`.
         octaves: 1 for large folds only, 2 for small creases too.
         out: (H, W, 3) linear RGB, written.
+        materials: (H, W), what each pixel shows, written.
     """
     height, width = triangle.shape
     sun, colour, sky, ground, eye = light[DIRECTION], light[COLOUR], light[SKY], light[GROUND], light[EYE]
@@ -116,6 +119,9 @@ def shade(
                     closed *= 0.7 + 0.3 * min(1.0, abs(x) / 0.1)  # between the legs
                 if head > 0.5 and z < 0.86:
                     closed *= 0.7 + 0.3 * min(1.0, max(0.0, (z - 0.79) / 0.06))  # under the chin
+            elif made_of == TOP:  # a coat or a hem that hangs free
+                made_of = front(x, y, z, cut)
+            materials[row, column] = made_of
             cloth = cloths[made_of]
             red, green, blue = cloth[0], cloth[1], cloth[2]
             share = blend(x, y, z, arm, cloth)
