@@ -116,6 +116,11 @@ def resize_grey(grey: Grey, width: int, height: int) -> Grey:
     return cast(Grey, cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA))
 
 
+def resize_labels(labels: Grey, width: int, height: int) -> Grey:
+    """Scale (H, W) numbers that name what a pixel is: each is taken from one pixel, none is mixed."""
+    return cast(Grey, cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST))
+
+
 def grow(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     """(H, W) mask with all that lies at most `by` pixels, sideways and up or down, from it."""
     square = np.ones((2 * by + 1, 2 * by + 1), np.uint8)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from reid.attributes import BY_NAME, COLUMNS
+from reid.networks.peoplenet import BUILDERS
 from reid.training.attribute_fit import fit_head, fold
 
 HAT, AGE, GENDER = (BY_NAME[name].columns for name in ("hat", "age_group", "gender"))
@@ -66,8 +66,12 @@ def test_what_nobody_knows_stays_as_it_is() -> None:
 
 def test_folding_gives_the_same_numbers() -> None:
     torch.manual_seed(1)
-    head, features = nn.Linear(8, COLUMNS), torch.randn(5, 8)
-    scale, shift = torch.rand(COLUMNS) + 0.5, torch.randn(COLUMNS)
-    wanted = head(features) * scale + shift
-    fold(head, scale, shift)
-    torch.testing.assert_close(head(features), wanted)
+    for variant in ("peoplenet_xs", "peoplenet_lsf"):  # a linear head; one beside what is found by place
+        network, crops = BUILDERS[variant]().eval(), torch.randn(3, 3, 64, 32)
+        for parameter in network.parameters():
+            parameter.data.add_(0.01 * torch.randn(parameter.shape))
+        scale, shift = torch.rand(COLUMNS) + 0.5, torch.randn(COLUMNS)
+        with torch.inference_mode():
+            wanted = network(crops)[1] * scale + shift
+            fold(network, scale, shift)
+            torch.testing.assert_close(network(crops)[1], wanted)

@@ -21,6 +21,7 @@ pytest.importorskip("numba", reason="needs the extra `synthetic`")
 from benchmarks.footage import read_truth
 from indexer.video import open_clip
 from reid.labelled import read_folder
+from reid.people import labels
 from reid.people.camera import aimed
 from reid.people.crops import make_crops, make_subjects, write_crops
 from reid.people.electronics import Electronics
@@ -298,6 +299,8 @@ def test_what_is_seen_of_a_bag_is_measured(figure: Figure) -> None:
         drawing = draw(view, [staged], WHOLE)
         seen[heading] = drawing.share(0, BAG, STRAP)
         assert drawing.share(0, *range(MATERIALS)) == 1.0
+        assert set(np.unique(drawing.mask(0))) == {0, labels.PERSON, labels.BAG}
+        assert (drawing.mask(0) > 0).mean() == pytest.approx((drawing.owner == 0).mean(), rel=0.02)
     assert seen[np.pi / 2] > 0.08 > seen[-np.pi / 2] > 0.005
     without = draw(view, [stage(view, stand(figure, place, np.pi / 2, figure.pose(0.0)))], WHOLE)
     assert without.share(0, BAG, STRAP) == 0.0

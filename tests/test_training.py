@@ -16,8 +16,9 @@ from reid.attributes import BY_NAME, COLOURS, COLUMNS, GROUPS
 from reid.errors import InputError
 from reid.images import through_jpeg
 from reid.labelled import LabelledVectors
-from reid.people.labels import CropLabel
+from reid.people.labels import BAG, HAT, PERSON, CropLabel
 from reid.training import losses, quality
+from reid.training.augment import Batch as TrainingBatch
 from reid.training.augment import augment, normalized, prepare, to_tensor
 from reid.training.geometry import sample, whole
 from reid.training.recipe import (
@@ -314,6 +315,64 @@ def test_targets_say_what_is_known() -> None:
 def test_a_crop_cannot_tell_everything(change: dict[str, Any], unknown: set[str]) -> None:
     targets = crop_targets(person_targets(SOMEBODY), dataclasses.replace(CLEAR, **change))
     assert {group.name for group in GROUPS if (targets[group.columns] == UNKNOWN).any()} == unknown
+
+
+def test_bags_and_hats_that_augmentation_took_away_are_unknown() -> None:
+    pixels, none = torch.zeros(3, 3, 32, 16), torch.zeros(3, dtype=torch.bool)
+    things = torch.zeros(3, 2, 32, 16)
+    things[0, :, :4, :4] = 1  # both are there
+    things[1, 1, :2, :3] = 1  # six pixels of a hat
+    told = np.stack([person_targets({**SOMEBODY, "bag": bag}) for bag in ("backpack", "handbag", "none")])
+    hidden = hide(torch.from_numpy(told), TrainingBatch(pixels, none, none, things[:, :1], things))
+    backpack, bag, hat = (hidden[:, BY_NAME[name].start].tolist() for name in ("backpack", "bag", "hat"))
+    assert backpack == [1, 0, 0]
+    assert bag == [0, UNKNOWN, 0]
+    assert hat == [1, UNKNOWN, UNKNOWN]
+
+
+def test_maps_are_wrong_where_they_see_no_bag() -> None:
+    targets = torch.from_numpy(np.stack([person_targets({**SOMEBODY, "bag": "backpack"})]))
+    things = torch.zeros(1, 2, 32, 16)
+    things[0, 0, 8:16, 0:8] = 1  # two by two of eight by four places
+    right = torch.full((1, 3, 8, 4), -10.0)
+    right[0, 0, 2:4, 0:2] = 10.0
+    assert float(losses.found_loss(right, things, targets)) < 0.01
+    elsewhere, other_kind = right.roll(2, dims=2), right[:, [1, 0, 2]]
+    for wrong in (elsewhere, other_kind, torch.full_like(right, -10.0)):
+        assert float(losses.found_loss(wrong, things, targets)) > 0.5
+    nobody_knows = targets.clone()
+    nobody_knows[:, [BY_NAME["backpack"].start, BY_NAME["bag"].start]] = UNKNOWN
+    assert float(losses.found_loss(elsewhere, things, nobody_knows)) < 0.01
+    things[0, 0] *= 0.1  # neither a bag nor none
+    assert float(losses.found_loss(elsewhere.roll(-2, dims=2), things, targets)) < 0.01
+
+
+def test_masks_go_along_with_the_crop() -> None:
+    masks = np.zeros((4, 64, 32), np.uint8)
+    masks[:, 8:60, 8:24] = PERSON
+    masks[:, 8:16, 8:24] = HAT
+    masks[:, 30:40, 16:24] = BAG
+    crops, cameras = np.full((4, 64, 32, 3), 90, np.uint8), np.zeros(4, np.int64)
+    crops[masks == BAG] = (0, 0, 255)
+    turned = dataclasses.replace(NOTHING, flip_p=1.0)
+    for settings in (NOTHING, turned):
+        batch = augment(crops, cameras, (64, 32), settings, torch.Generator().manual_seed(1), masks)
+        assert batch.person is not None
+        assert batch.things is not None
+        red = batch.pixels[:, 0] > 1
+        assert bool((red == (batch.things[:, 0] > 0.5)).float().mean() > 0.97)
+        assert float(batch.things[:, 1].sum()) == pytest.approx(4 * 8 * 16, rel=0.2)
+        assert float((batch.person < batch.things.amax(1, keepdim=True)).sum()) == 0
+    gone = augment(
+        crops,
+        cameras,
+        (64, 32),
+        dataclasses.replace(NOTHING, occlude_p=1.0),
+        torch.Generator().manual_seed(2),
+        masks,
+    )
+    assert gone.person is not None
+    assert float(gone.person.sum()) < 4 * 52 * 16
 
 
 def test_the_colours_are_those_of_the_synthetic_people() -> None:

@@ -5,7 +5,8 @@ normalization in the first stages takes brightness, contrast and colour cast of 
 2018, "IBN-Net": whole layers as in IBN-b, half of a layer's channels as in IBN-a). Body parts are soft:
 each part's place is a learned mask that begins as a horizontal band, so that a crop that is cut too large or
 too short moves the mask and not the part. A gate, where a variant has one, says where the person is, and
-closes the features around. Owns the architecture; knows no weights file.
+closes the features around. Bags and hats are found by place where a variant says so (`finder`). Owns the
+architecture; knows no weights file.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid.attributes import COLUMNS
+from reid.networks.finder import Finder
 from reid.registry import IMAGENET_MEAN, IMAGENET_STD
 
 DIMENSION = 256
@@ -44,6 +46,7 @@ class NetConfig:
             clothes, which most people wear, differ by more; 0 leaves crops alone.
         gate: multiply the last features with how likely they are the person's, and let the attributes see
             the maxima in stripes too.
+        finds: tell bags and hats by where they are, see `reid.networks.finder`.
         dimension: length of the embedding.
     """
 
@@ -57,6 +60,7 @@ class NetConfig:
     soft: bool = False
     tone: float = 0.0
     gate: bool = False
+    finds: bool = False
     dimension: int = DIMENSION
 
 
@@ -71,12 +75,13 @@ VARIANTS = {
     "peoplenet_l": NetConfig((32, 64, 128, 256), blocks=(1, 2, 3), tone=0.5),
     "peoplenet_lg": NetConfig((32, 64, 128, 256), blocks=(1, 2, 3), tone=0.5, gate=True),
     "peoplenet_ls": NetConfig((32, 64, 128, 256), blocks=(1, 2, 3), means=4, soft=True, tone=0.6),
+    "peoplenet_lsf": NetConfig((32, 64, 128, 256), blocks=(1, 2, 3), soft=True, tone=0.6, finds=True),
     "peoplenet_lgs": NetConfig((32, 64, 128, 256), blocks=(1, 2, 3), means=4, soft=True, tone=0.6, gate=True),
 }
 """By the name a registry row or a recipe uses: 1.6 (three of them), 2.1, 2.7 and 4.7 to 5 million parameters.
 
-The first three are RNet with soft parts in place of two halves, so that they can start from its weights; the
-last two are the two before them, as they are used.
+The first three are RNet with soft parts in place of two halves, so that they can start from its weights;
+peoplenet_ls and _lgs are _l and _lg as they are used, and _lsf is made for describing people.
 """
 
 
@@ -165,6 +170,7 @@ class Features(NamedTuple):
         attributes: (N, A) logits.
         gate: (N, 1, H / 16, W / 16) logits of where the person is; None without a gate.
         means: (N, means * C), roots of the means in horizontal stripes.
+        found: (N, 3, H / 8, W / 8) logits of where bags and hats are; None without a finder.
     """
 
     embedding: Tensor
@@ -172,6 +178,7 @@ class Features(NamedTuple):
     attributes: Tensor
     gate: Tensor | None
     means: Tensor
+    found: Tensor | None
 
 
 class PeopleNet(nn.Module):
@@ -203,6 +210,7 @@ class PeopleNet(nn.Module):
         self.gate = nn.Conv2d(last, 1, 1) if config.gate else None
         told = 2 + config.parts + (config.stripes if config.gate else 0)
         self.attributes = nn.Linear(told * last, COLUMNS)
+        self.finder = Finder(config.channels[2], last) if config.finds else None
         joined = config.dimension + (config.stripes + config.means) * last
         self.reduce = nn.Linear(joined, config.dimension)
         self.reduce.requires_grad_(False)
@@ -233,7 +241,8 @@ class PeopleNet(nn.Module):
 
     def features(self, x: Tensor) -> Features:
         """What training works on, for (N, 3, H, W) normalized RGB."""
-        maps, gate = self._maps(x), None
+        fine, maps = self._maps(x)
+        gate = found = None
         if self.gate is not None:
             gate = self.gate(maps)
             maps = maps * gate.sigmoid()
@@ -243,7 +252,11 @@ class PeopleNet(nn.Module):
         if self.config.means:
             means = _rooted(F.adaptive_avg_pool2d(maps, (self.config.means, 1)))
         told = pooled if self.gate is None else torch.cat([pooled, stripes], 1)
-        return Features(self.project(pooled), stripes, self.attributes(told), gate, means)
+        attributes = self.attributes(told)
+        if self.finder is not None:
+            found = self.finder(fine, maps)
+            attributes = self.finder.told(found, attributes)
+        return Features(self.project(pooled), stripes, attributes, gate, means, found)
 
     def joined(self, found: Features) -> Tensor:
         """What `reduce` reduces, (N, D + (stripes + means) * C)."""
@@ -262,14 +275,13 @@ class PeopleNet(nn.Module):
         found = self.features(x)
         return self.reduce(self.joined(found)), found.attributes
 
-    def _maps(self, x: Tensor) -> Tensor:
-        """(N, C, H / 16, W / 16) features of the last stage, 0 or more."""
+    def _maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of the last two stages, (N, C, H / 8, W / 8) and (N, C, H / 16, W / 16), 0 or more."""
         if self.config.soft:
             x = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
         x = F.relu(self.stem_norm(self.stem(self.tone(x))), inplace=True)
-        for stage in self.stages:
-            x = stage(x)
-        return x
+        fine = self.stages[1](self.stages[0](x))
+        return fine, self.stages[2](fine)
 
 
 def _rooted(x: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from reid.people.render import Actor, Region, draw, stage, stand
 from reid.people.view import View
 
 Mask = NDArray[np.uint8]
-"""(h, w) uint8, how much of each pixel is the person: 0 to 255."""
+"""(h, w) uint8, what each pixel shows of the person, see `reid.people.labels.PERSON`."""
 
 _NEIGHBOUR = 0.3  # share of crops in which somebody else is near
 _LEAST_VISIBLE = 0.35
@@ -96,7 +96,7 @@ def make_crops(
 def make_masked_crops(
     subjects: Sequence[Subject], views: Sequence[View], per_view: int, seed: int, first_camera: int = 0
 ) -> Iterator[tuple[Picture, Mask, CropLabel]]:
-    """`make_crops`, and where in each crop the person is, with all they wear and carry."""
+    """`make_crops`, and where in each crop the person is, with what they wear and carry."""
     figures = [build_figure(subject.person, subject.outfit) for subject in subjects]
     for row, subject in enumerate(subjects):
         for column, view in enumerate(views):

@@ -16,6 +16,10 @@ _TWO_COLOURED = frozenset({"stripes", "check", "two-tone", "diagonal", "print"})
 _LOWER = {"jeans": "trousers", "leggings": "trousers", "joggers": "trousers", "long skirt": "skirt"}
 
 
+PERSON, BAG, HAT = 1, 2, 3
+"""Values of a crop's mask: where the person is seen, their bag with its straps, their hat; 0 all around."""
+
+
 @dataclass(frozen=True)
 class CropLabel:
     """What is known of a crop.

@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.people import labels
 from reid.people.body import Vertices
 from reid.people.camera import Camera
 from reid.people.figure import Figure
+from reid.people.kernels import cloth
 from reid.people.kernels.mesh import NEAREST_M, rasterise, vertex_normals
 from reid.people.kernels.shade import shade
 from reid.people.kernels.shadow import throw_shadow
@@ -200,11 +202,13 @@ class Drawing:
         return float(np.isin(own, materials).mean()) if len(own) else 0.0
 
     def mask(self, index: int) -> NDArray[np.uint8]:
-        """(h, w) how much of each pixel shows actor `index`, 0..255; what hides them is not them."""
-        own = (self.owner == index).astype(np.float32)
-        if own.shape != self.picture.shape[:2]:
-            own = 0.25 * (own[::2, ::2] + own[1::2, ::2] + own[::2, 1::2] + own[1::2, 1::2])
-        return np.asarray(own * 255 + 0.5, np.uint8)
+        """(h, w) where actor `index` is seen and with what, see `reid.people.labels.PERSON`."""
+        step = self.owner.shape[0] // self.picture.shape[0]
+        own, materials = self.owner[::step, ::step] == index, self.materials[::step, ::step]
+        mask = np.where(own, labels.PERSON, 0).astype(np.uint8)
+        mask[own & np.isin(materials, (cloth.BAG, cloth.STRAP))] = labels.BAG
+        mask[own & (materials == cloth.HAT)] = labels.HAT
+        return mask
 
 
 def draw(view: View, staged: Sequence[Staged], region: Region) -> Drawing:

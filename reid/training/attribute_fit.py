@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from reid.attributes import COLUMNS, GROUPS
+from reid.networks.finder import FOUND_COLUMNS
+from reid.networks.peoplenet import PeopleNet
 from reid.training.targets import Targets
 
 _LEAST = 10  # crops with and without an answer, for it to be fitted
@@ -45,11 +47,17 @@ def fit_head(logits: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
     return scale.detach().exp(), shift.detach()
 
 
-def fold(head: nn.Linear, scale: Tensor, shift: Tensor) -> None:
-    """Put scale and shift into the head's weights."""
+def fold(network: PeopleNet, scale: Tensor, shift: Tensor) -> None:
+    """Put scale and shift into the weights of the head, and of what is told by maps."""
+    head, finder = network.attributes, network.finder
+    scale, shift = scale.to(head.weight.device), shift.to(head.weight.device)
     with torch.no_grad():
-        head.weight.mul_(scale[:, None].to(head.weight.device))
-        head.bias.mul_(scale.to(head.bias.device)).add_(shift.to(head.bias.device))
+        head.weight.mul_(scale[:, None])
+        head.bias.mul_(scale).add_(shift)
+        if finder is not None:
+            by_map = list(FOUND_COLUMNS)
+            finder.scale.mul_(scale[by_map])
+            finder.shift.mul_(scale[by_map]).add_(shift[by_map])
 
 
 class _Any:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reid.people.labels import BAG, HAT
 from reid.registry import IMAGENET_MEAN, IMAGENET_STD
 from reid.training import geometry, quality
 from reid.training.geometry import chance, normal, uniform
@@ -34,12 +35,14 @@ class Batch:
         colourless: (N,) bool, no colour can be told any more.
         legless: (N,) bool, the lower body is cut off.
         person: (N, 1, H, W) float32, 0 to 1, how much of each pixel is the person; None where not known.
+        things: (N, 2, H, W) the same of their bag and of their hat.
     """
 
     pixels: Tensor
     colourless: Tensor
     legless: Tensor
     person: Tensor | None = None
+    things: Tensor | None = None
 
 
 def to_tensor(crops: NDArray[np.uint8] | Tensor, device: torch.device) -> Tensor:
@@ -74,18 +77,19 @@ def augment(
         size: (height, width) of the network's input, multiples of 8.
         settings: how much of everything.
         generator: of all random numbers; its device is where the work is done.
-        masks: (N, H, W) uint8 where in the crops the people are, if that is known.
+        masks: (N, H, W) uint8 where in the crops the people are, if that is known; see `CropSet`.
     """
     device = generator.device
     x = to_tensor(crops, device)
-    if masks is not None:  # goes along with the colours, as a fourth one
-        x = torch.cat([x, torch.as_tensor(masks).to(device)[:, None].float().div_(255)], 1)
+    if masks is not None:  # go along with the colours: the person, the bag, the hat
+        mask = torch.as_tensor(masks).to(device)
+        x = torch.cat([x, torch.stack([mask > 0, mask == BAG, mask == HAT], 1).float()], 1)
     count = len(x)
     window = geometry.draw_windows(count, settings, generator)
     x = geometry.sample(x, window, size)
     x = _some(x, settings.surround_p, _surround, generator)
     x = _some(x, settings.occlude_p, _occlude, generator)
-    x, person = x[:, :3], x[:, 3:]
+    x, person, things = x[:, :3], x[:, 3:4], x[:, 4:]
     x = _crease(x, person if masks is not None else None, settings.crease_p, generator)
     turns = torch.from_numpy(np.unique(cameras, return_inverse=True)[1].astype(np.int64)).to(device)
     x = _shade(x, settings.shade_p, generator)
@@ -101,7 +105,8 @@ def augment(
     ):  # fmt: skip
         x = _some(x, share, change, generator)
     x = normalized(_erase(x, settings.erase_p, generator))
-    return Batch(x, grey, window.bottom < _KNEES, None if masks is None else person)
+    shown = (None, None) if masks is None else (person, things)
+    return Batch(x, grey, window.bottom < _KNEES, *shown)
 
 
 def _some(
@@ -204,8 +209,8 @@ def _surround(x: Tensor, generator: torch.Generator) -> Tensor:
     A fourth channel says where the person is; without it they are taken to fill a soft middle.
     """
     count, channels, height, width = x.shape
-    if channels == 4:
-        keep = torch.nn.functional.avg_pool2d(x[:, 3:], 3, 1, padding=1, count_include_pad=False)
+    if channels > 3:
+        keep = torch.nn.functional.avg_pool2d(x[:, 3:4], 3, 1, padding=1, count_include_pad=False)
     else:
         keep = _middle(x, generator)
     crops = x[_others(count, generator), :3]

@@ -25,7 +25,7 @@ from reid.errors import DamagedError, FormatError, InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "crops.json"
 
 Ints = NDArray[np.int64]
@@ -98,7 +98,7 @@ class CropSet:
         labels: of all N.
         condition_names: what `labels.conditions` counts.
         about: what the manifest says of their making.
-        masks: arrays (n, H, W) uint8 beside `pictures`: how much of each pixel is the person, 0 to 255;
+        masks: arrays (n, H, W) uint8 beside `pictures`: what each pixel shows, `reid.people.labels.PERSON`;
             empty where that is not known.
     """
 

@@ -7,7 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid.attributes import COLUMNS, GROUPS
+from reid.networks.finder import FOUND_COLUMNS
 
+_SHOWN, _NONE = 0.25, 0.04  # share of a place from which it shows a thing, and up to which it shows none
+_SHOWN_WEIGHT = 3.0  # of a place that shows one; few do
 _FAR = 9.0  # more than any distance between unit vectors
 
 
@@ -96,6 +99,30 @@ def gate_loss(gate: Tensor, person: Tensor) -> Tensor:
     """
     share = F.interpolate(person, size=gate.shape[2:], mode="area")
     return F.binary_cross_entropy_with_logits(gate.float(), share)
+
+
+def found_loss(maps: Tensor, things: Tensor, targets: Tensor) -> Tensor:
+    """How wrong the maps of `reid.networks.finder` are: cross-entropy over all places, summed over the maps.
+
+    A place shows a thing from a quarter of it on, and is left out where it shows less, but some of it; so are
+    all places of a bag of which it is not known what kind it is.
+
+    Args:
+        maps: (N, 3, h, w) logits of backpack, bag and hat.
+        things: (N, 2, H, W) how much of each pixel is the person's bag, and their hat, 0 to 1.
+        targets: (N, COLUMNS) int8, which kind of bag it is.
+    """
+    backpack, bag, _ = (targets[:, column] == 1 for column in FOUND_COLUMNS)
+    share = F.adaptive_avg_pool2d(things, (maps.shape[2], maps.shape[3]))
+    of_kind = torch.stack(
+        [share[:, 0] * backpack[:, None, None], share[:, 0] * bag[:, None, None], share[:, 1]], 1
+    )
+    shown = of_kind >= _SHOWN
+    weights = torch.where(shown, _SHOWN_WEIGHT, (of_kind <= _NONE).float())
+    any_bag = things[:, 0].amax((1, 2)) > 0
+    weights[:, :2] *= (~(any_bag & ~backpack & ~bag)).float()[:, None, None, None]
+    each = F.binary_cross_entropy_with_logits(maps.float(), shown.float(), reduction="none")
+    return (each * weights).mean((0, 2, 3)).sum()
 
 
 class LinearClassifier(nn.Module):

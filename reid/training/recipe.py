@@ -116,6 +116,7 @@ class Loss:
         metric_weight: of it; circle loss is about ten times larger than the triplet's.
         stripes: weight of the triplet loss on the maxima in stripes, which are half of the output.
         gate: weight of the network's gate: is this part of the picture the person?
+        found: weight of the maps of bags and hats, where the network has some.
         attributes: weight of all attributes together; balanced: rare answers weigh as much as frequent ones,
             but for the very rare. gender: train that column too.
     """
@@ -130,6 +131,7 @@ class Loss:
     metric_weight: float = 1.0
     stripes: float = 0.0
     gate: float = 0.5
+    found: float = 4.0
     attributes: float = 0.1
     balanced: bool = False
     gender: bool = False
@@ -140,7 +142,7 @@ class Loss:
                 raise UnknownNameError(f"loss.{name}", getattr(self, name), known)
         _check("loss", self, {"scale": (1, 256), "margin": (0, 1), "smoothing": (0, 0.9),
                "metric_weight": (0, 100), "identity": (0, 100), "distil": (0, 100), "stripes": (0, 100),
-               "gate": (0, 100), "attributes": (0, 100)})  # fmt: skip
+               "gate": (0, 100), "found": (0, 100), "attributes": (0, 100)})  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from reid.errors import InputError
-from reid.images import Picture, resize
+from reid.images import Picture, resize, resize_labels
 from reid.people.crops import Mask, Subject, make_masked_crops, make_subjects
 from reid.people.labels import CropLabel, attributes
 from reid.people.light import LIGHTS
@@ -84,7 +84,7 @@ def render_shard(data: Data, folder: Path, shard: int) -> None:
     labels: list[CropLabel] = []
     for picture, mask, label in make_masked_crops(subjects, views, data.crops, seed, shard * data.cameras):
         pictures.append(resize(picture, data.width, data.height))
-        masks.append(resize(mask, data.width, data.height))
+        masks.append(resize_labels(mask, data.width, data.height))
         labels.append(replace(label, person_id=label.person_id + shard * data.block))
     none = np.empty((0, data.height, data.width), np.uint8)
     write_shard(

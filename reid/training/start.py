@@ -21,7 +21,7 @@ _FROM_RNET = (
     ("stage1_norm.", "stages.0.1."), ("stage1.", "stages.0."), ("stage2.", "stages.1."),
     ("stage3.", "stages.2."),
 )  # fmt: skip
-_NEW = ("attributes.", "parts.mask.", "reduce.", "gate.")  # what an older network may lack
+_NEW = ("attributes.", "parts.mask.", "reduce.", "gate.", "finder.")  # what an older network may lack
 _WIDER = "attributes.weight"  # may see more than it did; what was there comes first
 _COUNTER = "num_batches_tracked"
 

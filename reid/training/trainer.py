@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from reid.attributes import BY_NAME
 from reid.errors import ModelError, UnknownNameError
+from reid.networks.finder import FOUND_COLUMNS
 from reid.networks.peoplenet import BUILDERS, PeopleNet
 from reid.training import losses
 from reid.training.augment import Batch, augment, prepare
@@ -31,6 +32,7 @@ from reid.training.targets import COLOURS, LOWER_BODY, UNKNOWN
 
 _AT_ONCE = 64
 _BEGUN = 0.03  # of a person's vector: their own logit is then about 5 above the others'
+_LEAST_PIXELS = 8  # of a bag or hat, for it to be seen
 _MIX = 0.1  # parameter of the Beta distribution of MixStyle's paper
 
 
@@ -43,11 +45,12 @@ class StepLosses:
     attributes: float
     gate: float
     taught: float
+    found: float
 
     @property
     def total(self) -> float:
         """The sum."""
-        return self.identity + self.metric + self.attributes + self.gate + self.taught
+        return self.identity + self.metric + self.attributes + self.gate + self.taught + self.found
 
 
 def training_device() -> torch.device:
@@ -185,7 +188,7 @@ class Trainer:
         return found
 
     def _losses(self, rows: np.ndarray[Any, np.dtype[np.int64]], batch: Batch) -> Tensor:
-        """(5,) identity, metric, attributes, gate, taught; weighted."""
+        """(6,) identity, metric, attributes, gate, taught, found; weighted."""
         self.network.train()
         loss = self.recipe.loss
         identities = torch.from_numpy(self._crops.labels.identities[rows]).to(self.device)
@@ -211,7 +214,10 @@ class Trainer:
         if self._wanted is not None:
             said = self.network.reduce(self.network.joined(found).float())
             taught = distance(said, self._wanted[torch.from_numpy(rows)].to(self.device)) * loss.distil
-        return torch.stack([identity, metric, told * loss.attributes, gate, taught])
+        maps = embeddings.new_zeros(())
+        if found.found is not None and batch.things is not None:
+            maps = losses.found_loss(found.found, batch.things, targets) * loss.found
+        return torch.stack([identity, metric, told * loss.attributes, gate, taught, maps])
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -260,6 +266,10 @@ def hide(targets: Tensor, batch: Batch) -> Tensor:
         for name in names:
             columns = targets[:, BY_NAME[name].columns]
             columns[lost] = UNKNOWN
+    if batch.things is not None:
+        bag, hat = (batch.things.sum((2, 3)) < _LEAST_PIXELS).T
+        for column, lost in zip(FOUND_COLUMNS, (bag, bag, hat), strict=True):
+            targets[lost & (targets[:, column] == 1), column] = UNKNOWN
     return targets
 
 

@@ -98,7 +98,7 @@ def fit_attributes(network: PeopleNet, crops: CropSet, size: tuple[int, int]) ->
     logits = np.concatenate([_run(network, batch, size)[1] for batch in _batches(crops.gather(rows))])
     with torch.inference_mode(False), torch.enable_grad():
         scale, shift = fit_head(torch.from_numpy(logits.copy()), crops.labels.targets[rows])
-    fold(network.attributes, scale, shift)
+    fold(network, scale, shift)
 
 
 def labelled_folder(folder: Path, size: tuple[int, int]) -> ValidationSet:
