@@ -20,7 +20,7 @@ from indexer.snapshot import Snapshot
 from indexer.times import from_milliseconds, to_local_iso
 from reid.errors import ArchiveError, DamagedError, ReidError
 from reid.models import find_model
-from reid.registry import ModelSpec
+from reid.registry import ModelSpec, Task
 from reid.runtimes import Wanted
 from reid.runtimes.choice import kept_choice, openvino_version
 from reid.weights import checked_paths
@@ -90,9 +90,12 @@ def _models(archive: ArchiveFiles) -> Iterator[Check]:
         yield Check("settings", "failed", str(error))
         return
     yield Check("settings", "ok", str(archive.settings) if archive.settings.exists() else "defaults")
-    for task, name in (("detect", settings.detector), ("embed", settings.embedder)):
+    wanted: list[tuple[Task, str]] = [("detect", settings.detector), ("embed", settings.embedder)]
+    for task, name in wanted:
         try:
-            spec = find_model(name, "detect" if task == "detect" else "embed", archive.models)
+            spec = find_model(name, task, archive.models)
+            if spec.describer:
+                wanted.append(("describe", spec.describer))
             checked_paths(spec, archive.models)
             yield Check(f"model {name}", "ok", f"sha256 {spec.sha256[:12]}… as registered")
             yield Check(f"runtime of {name}", "ok", _runtime(spec, settings.runtime))

@@ -1,11 +1,12 @@
-"""Turns crops of people into unit vectors.
+"""Turns crops of people into unit vectors, and into what can be said of them.
 
 Owns resizing, normalization, batching and unit length. Knows no camera, no time and no disk layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,12 @@ class Embedder:
         spec: the registry row; `spec.sha256` identifies the vectors.
     """
 
-    def __init__(self, spec: ModelSpec, runtime: Runtime) -> None:
+    def __init__(
+        self, spec: ModelSpec, runtime: Runtime, describer: Callable[[], Embedder] | None = None
+    ) -> None:
         self.spec = spec
         self._runtime = runtime
+        self._describer = describer
         self._mean = np.array(spec.mean, np.float32)
         self._scale = 1 / np.array(spec.std, np.float32)
         self._trust = np.ones(COLUMNS, np.float32)
@@ -68,7 +72,11 @@ class Embedder:
     def attributes(self, crops: Sequence[Picture]) -> NDArray[np.float32] | None:
         """(N, `reid.attributes.COLUMNS`) float32 logits of each crop, as for `embed`; None from a model that
         describes nobody. What they mean: `reid.description`.
+
+        Told by the model's describer where it has one, which is opened at the first call.
         """
+        if self._describer is not None:
+            return self._describer().attributes(crops)
         logits = np.empty((len(crops), COLUMNS), np.float32)
         for start in range(0, len(crops), _BATCH):
             outputs = self._run(self._batch(crops[start : start + _BATCH], start))
@@ -122,4 +130,13 @@ def load_embedder(
         StorageError: OpenVINO is wanted and the cache folder cannot be written.
     """
     spec = find_model(name, "embed", models)
-    return Embedder(spec, open_embedding(spec, checked_paths(spec, models), runtime))
+
+    def opened(row: ModelSpec) -> Runtime:
+        return open_embedding(row, checked_paths(row, models), runtime)
+
+    @cache
+    def describer() -> Embedder:
+        row = find_model(spec.describer, "describe", models)
+        return Embedder(row, opened(row))
+
+    return Embedder(spec, opened(spec), describer if spec.describer else None)

@@ -43,7 +43,8 @@ def find_model(name: str, task: Task, models: Path | None = None) -> ModelSpec:
             return spec
     rows = {spec.name: spec for spec in known_models(models) if spec.task == task}
     if name not in rows:
-        raise UnknownNameError("detector" if task == "detect" else "embedder", name, rows)
+        kinds = {"detect": "detector", "embed": "embedder", "describe": "describer"}
+        raise UnknownNameError(kinds[task], name, rows)
     return rows[name]
 
 

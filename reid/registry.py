@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Task = Literal["detect", "embed"]
+Task = Literal["detect", "embed", "describe"]
 Backend = Literal["torch", "onnx", "openvino"]
 
 IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
@@ -33,7 +33,7 @@ class ModelSpec:
 
     Attributes:
         name: what the user types.
-        task: "detect" or "embed".
+        task: "detect" people, "embed" a crop of one, or "describe" them.
         backend: which runtime executes it; "onnx" and "openvino" are extras.
         builder: the architecture (torch) or the way outputs are decoded (the others).
         input_height, input_width: pixels.
@@ -45,6 +45,7 @@ class ModelSpec:
         location: "package" (in reid/weights), a distribution name and path inside it as
             "distribution:path", or "models" (the user adds it to the models folder).
         licence, training_data, origin: provenance, for people.
+        describer: of an embedder, the model that tells attributes in its stead; "" for none.
         attribute_evidence: for a group of `reid.attributes`, by what its logits are multiplied and what is
             then added to tell evidence: where the head still knows how rare each answer is among synthetic
             people, or is surer of real people than it is right.
@@ -66,6 +67,7 @@ class ModelSpec:
     origin: str
     dimension: int = 0
     mirror: bool = False
+    describer: str = ""
     attribute_evidence: tuple[Evidence, ...] = ()
 
     @property

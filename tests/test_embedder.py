@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from reid.attributes import BY_NAME, COLUMNS
 from reid.embedder import Embedder, load_embedder
-from reid.errors import ModelError
+from reid.errors import ModelError, UnknownNameError
 from reid.images import Picture, decode_photo, resize
 from reid.models import find_model
 from reid.networks.checkpoints import fold_batch_norms, load_strictly
@@ -97,6 +97,35 @@ def test_logits_become_evidence_as_the_model_says() -> None:
     aid = BY_NAME["aid"].columns
     assert (shifted - plain / 2)[1, aid].tolist() == pytest.approx(list(shifts), abs=1e-5)
     np.testing.assert_array_equal(np.delete(shifted, aid, axis=1), np.delete(plain, aid, axis=1))
+
+
+def test_a_describer_tells_attributes_in_the_embedders_stead_and_is_opened_when_it_is_asked() -> None:
+    def both(batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        return channel_means(batch), np.full((len(batch), COLUMNS), 1.5, np.float32)
+
+    opened: list[str] = []
+
+    def describer() -> Embedder:
+        opened.append("now")
+        return Embedder(replace(TINY, attribute_evidence=(("hat", 2.0, (0.0,)),)), both)
+
+    embedder = Embedder(TINY, Probe(channel_means), describer)
+    vectors = embedder.embed(crops_of(2))
+    assert not opened
+    told = embedder.attributes(crops_of(2))
+    assert opened
+    assert told is not None
+    assert told[0, BY_NAME["hat"].start] == pytest.approx(3.0)
+    assert told[0, BY_NAME["bag"].start] == pytest.approx(1.5)
+    np.testing.assert_array_equal(vectors, Embedder(TINY, Probe(channel_means)).embed(crops_of(2)))
+
+
+def test_every_describer_that_is_named_is_there() -> None:
+    for spec in SPECS:
+        if spec.describer:
+            assert find_model(spec.describer, "describe").location == "package"
+    with pytest.raises(UnknownNameError, match="describer"):
+        find_model("people-net-3", "describe")
 
 
 def test_no_crops_give_no_vectors() -> None:

@@ -12,6 +12,7 @@ from reid.errors import MissingExtraError, UnknownNameError
 anny = pytest.importorskip("anny", reason="needs the extra `synthetic`")
 pytest.importorskip("numba", reason="needs the extra `synthetic`")
 
+from reid.people.accessories import hood_parts  # noqa: E402
 from reid.people.body import body_model  # noqa: E402
 from reid.people.cloth import PATTERNS  # noqa: E402
 from reid.people.colours import TERMS, dye  # noqa: E402
@@ -236,6 +237,27 @@ def test_a_bag_hangs_where_its_strap_leads(kind: str) -> None:
         assert behind or kind != "backpack"
         if left is not None and not (kind == "crossbody" and behind):
             assert (bag[0] > 0) == left
+
+
+def test_hoods_hang_down_the_back_unless_they_are_worn() -> None:
+    from dataclasses import replace
+
+    person, hung = make_person(4, "adult"), 0
+    outfit = make_outfit(person, 4)
+    outfit = replace(outfit, bag=replace(outfit.bag, kind="none"), aid=replace(outfit.aid, kind="none"))
+    for seed in range(12):
+        for top, hat in (("hoodie", "none"), ("hoodie", "hood"), ("shirt", "none")):
+            dressed = replace(
+                outfit, top=replace(outfit.top, kind=top, seed=seed), hat=replace(outfit.hat, kind=hat)
+            )
+            parts = list(hood_parts(dressed, 1.0, 0.12, 1.45))
+            assert not parts or (top, hat) == ("hoodie", "none")
+            hung += len(parts)
+            for part in parts:
+                assert part.mesh.vertices[:, 1].mean() > 0.1
+                assert 1.3 < part.mesh.vertices[:, 2].mean() < 1.45
+                assert part.worn
+    assert 4 <= hung <= 12
 
 
 def test_a_skirt_never_gets_narrower_downwards_than_the_legs_need() -> None:

@@ -28,6 +28,7 @@ from reid.people.kernels.cloth import (
     RIGHT_SHOULDER,
     SKIN,
     STRAP,
+    TOP,
 )  # fmt: skip
 from reid.people.meshes import Mesh, dome, grid_faces, join, rounded_box, tube, wheel
 from reid.people.outfits import Garment, Outfit
@@ -198,20 +199,47 @@ def hangs(bag: Garment) -> int:
 def _backpack(
     rng: np.random.Generator, strap: int, big: float, size: float, back_y: float, back_z: float
 ) -> Iterator[Part]:
-    """A bag, a pocket on it, and perhaps one on each side; on one shoulder it hangs aside."""
+    """A bag with a pocket, zips, and perhaps a dark base and side pockets; on one shoulder it hangs aside."""
     half_x, half_y, half_z = (
-        float(rng.uniform(*each)) * big for each in ((0.11, 0.17), (0.05, 0.11), (0.16, 0.25))
+        float(rng.uniform(*each)) * big for each in ((0.11, 0.18), (0.05, 0.12), (0.16, 0.26))
     )
     aside = {LEFT_SHOULDER: 0.09, RIGHT_SHOULDER: -0.09}.get(strap, 0.0) * size
-    at = aside, back_y + 0.8 * half_y, back_z + float(rng.uniform(-0.09, 0.03)) * size
-    yield Part(
-        rounded_box(half_x, half_y, half_z, float(rng.uniform(0.3, 0.8))).moved(*at), BAG, "bone", "spine01"
-    )
-    pocket = rounded_box(
-        float(rng.uniform(0.6, 0.9)) * half_x, 0.03 * big, float(rng.uniform(0.3, 0.6)) * half_z, 0.4
-    )
-    pocket = pocket.moved(at[0], at[1] + half_y, at[2] - float(rng.uniform(0.1, 0.45)) * half_z)
-    yield Part(pocket, BAG if rng.random() < 0.5 else STRAP, "bone", "spine01")
+    x, y, z = aside, back_y + 0.8 * half_y, back_z + float(rng.uniform(-0.09, 0.03)) * size
+
+    def box(wide: float, deep: float, tall: float, right: float, out: float, up: float) -> Mesh:
+        """Half sides and place as shares of the bag's own."""
+        shape = rounded_box(wide * half_x, deep * half_y, tall * half_z, 0.4)
+        return shape.moved(x + right * half_x, y + out * half_y, z + up * half_z)
+
+    bag = rounded_box(half_x, half_y, half_z, float(rng.uniform(0.3, 0.8))).moved(x, y, z)
+    low = float(rng.uniform(0.1, 0.45))
+    pocket = box(float(rng.uniform(0.6, 0.9)), 0.4, float(rng.uniform(0.3, 0.6)), 0, 1, -low)
+    details = [box(0.6, 0.1, 0.03, 0, 1.35, -low + up) for up in (0.2, 0.45)[: int(rng.integers(3))]]
+    details += [box(0.3, 0.5, 0.05, 0, -0.4, 1.0)]
+    if rng.random() < 0.3:
+        details.append(box(1.02, 1.05, 0.25, 0, 0, -0.8))
+    if rng.random() < 0.4:
+        details += [box(0.2, 0.7, 0.4, side, 0, -0.5) for side in (-1, 1)]
+    yield Part(bag, BAG, "bone", "spine01")
+    yield Part(pocket, BAG if rng.random() < 0.6 else STRAP, "bone", "spine01")
+    yield Part(join(details), STRAP, "bone", "spine01")
+
+
+_HOODED = ("hoodie", "windbreaker", "padded jacket", "padded coat")
+
+
+def hood_parts(outfit: Outfit, size: float, back_y: float, neck_z: float) -> Iterator[Part]:
+    """The hood that hangs down the back.
+
+    Args:
+        outfit: whose. size: the person's height over the mean adult's.
+        back_y, neck_z: where the back and the neck are, metres.
+    """
+    rng = np.random.default_rng([outfit.top.seed, 11])
+    if outfit.top.kind in _HOODED and outfit.hat.kind != "hood" and rng.random() < 0.75:
+        wide, tall = float(rng.uniform(0.09, 0.13)) * size, float(rng.uniform(0.06, 0.1)) * size
+        hood = rounded_box(wide, 0.045 * size, tall, 0.8)
+        yield Part(hood.moved(0, back_y + 0.01 * size, neck_z - 0.05 * size), TOP, "bone", "spine01", True)
 
 
 def aid_parts(outfit: Outfit, size: float) -> Iterator[Part]:

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.people.accessories import Head, Part, aid_parts, bag_parts, head_parts
+from reid.people.accessories import Head, Part, aid_parts, bag_parts, head_parts, hood_parts
 from reid.people.body import BodyModel, Vertices, body_model
 from reid.people.gait import Gait, bone_transforms, make_gait, pose
 from reid.people.kernels import cloth as k
@@ -179,11 +179,12 @@ def build_figure(person: Person, outfit: Outfit) -> Figure:
     torso = (along <= 0.03) & (area.attributes[:, 4] < 0.1)
     back = rest[torso & (z > 0.35) & (z < 0.6) & (np.abs(area.attributes[:, 0]) < 0.1)][:, 1].max()
     hip = np.abs(rest[torso & (z > 0.05) & (z < 0.2)][:, 0]).max() + tailoring.body_thickness
-    joint = {name: body.joints[model.bones.index(name)] for name in ("root", "spine02")}
+    joint = {name: body.joints[model.bones.index(name)] for name in ("root", "spine02", "neck01")}
     parts = (
         *head_parts(person, outfit, head),
         *bag_parts(outfit, size, float(back) + tailoring.body_thickness, float(hip),
                    float(joint["root"][2]) - 0.02 * size, float(joint["spine02"][2]) + 0.06 * size),
+        *hood_parts(outfit, size, float(back) + tailoring.body_thickness, float(joint["neck01"][2])),
         *aid_parts(outfit, size),
     )  # fmt: skip
     faces, kinds, attributes = [model.faces], [np.full(len(model.faces), -1, np.int32)], [area.attributes]

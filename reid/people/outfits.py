@@ -145,6 +145,9 @@ _BAGS = {
     },
     "elder": {"none": 0.54, "backpack": 0.14, "crossbody": 0.14, "handbag": 0.12, "suitcase": 0.06},
 }
+_BAG_PATTERNS = (
+    "plain plain plain plain two-tone two-tone print check stripes dots logo logo diagonal melange"
+)
 _AIDS = {
     "child": {"none": 0.99, "umbrella": 0.01},
     "adult": {"none": 0.955, "stroller": 0.03, "umbrella": 0.015},
@@ -189,7 +192,7 @@ def make_outfit(person: Person, seed: int, uniform: str | None = None, season: s
         bottom=bottom,
         shoes=_item(rng, "boots" if boots else "shoes", dye(rng, _SHOE_DYES), "plain", 0.1, 0.05),
         hat=_item(rng, _pick(rng, _HATS[group]), dye(rng), "plain plain plain logo", 0.2),
-        bag=_item(rng, _pick(rng, _BAGS[group]), dye(rng), "plain plain plain two-tone", 0.25, 0.05),
+        bag=_item(rng, _pick(rng, _BAGS[group]), dye(rng), _BAG_PATTERNS, 0.25, 0.05),
         aid=_item(rng, _pick(rng, _AIDS[group]), dye(rng), "plain", 0.1, 0.05),
         glasses=bool(rng.random() < (0.15 if group == "child" else 0.3)),
         mask=("none", "white", "black")[int(rng.choice(3, p=(0.8, 0.14, 0.06)))],

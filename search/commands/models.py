@@ -120,8 +120,9 @@ def describe(
         say(f"warning: {warning}")
     if as_json:
         print_json({
-            "model": embedder.spec.name, "photo": query.photo, "person_box": query.person_box,
-            "warnings": query.warnings, "statements": [asdict(each) for each in statements],
+            "model": embedder.spec.describer or embedder.spec.name, "photo": query.photo,
+            "person_box": query.person_box, "warnings": query.warnings,
+            "statements": [asdict(each) for each in statements],
         })  # fmt: skip
         return
     print_table(["", "", "shown", "", "confidence"], [words(each) for each in statements])
@@ -195,7 +196,9 @@ def _print_calibration(calibration: Calibration, path: Path) -> None:
 
 @command
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe: cpu, gpu, tiny, or a .toml file.")],
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe: cpu, describe, distil, gpu, refine, tiny, or a .toml file.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of this run: state, history, weights, model card.")],
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Train this long. [default: recipe]")
