@@ -6,7 +6,7 @@ Owns the rows. Knows no framework; `weights.py` finds and checks the files, `det
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Task = Literal["detect", "embed", "describe"]
@@ -88,10 +88,11 @@ def _intel_embedder(number: str, bin_sha: str, xml_sha: str) -> ModelSpec:
 
 
 def _our_embedder(
-    name: str, builder: str, sha256: str, people: int, height: int = 128, evidence: tuple[Evidence, ...] = ()
+    name: str, builder: str, sha256: str, people: int, height: int = 128, evidence: tuple[Evidence, ...] = (),
+    describer: str = "",
 ) -> ModelSpec:  # fmt: skip
     return ModelSpec(
-        name=name, task="embed", backend="torch", builder=builder,
+        name=name, task="embed", backend="torch", builder=builder, describer=describer,
         input_height=height, input_width=height // 2, mean=IMAGENET_MEAN, std=IMAGENET_STD, channels="RGB",
         files=(ModelFile(f"{name}.safetensors", sha256),),
         location="package", licence="Apache-2.0", training_data=f"synthetic people only ({people:,} of them)",
@@ -172,18 +173,31 @@ SPECS: tuple[ModelSpec, ...] = (
         "560a638d8c05ec3ea0109d1e6afc22f2d8dac72f470ea420f1985ab704207634",
         people=18_000,
         height=160,
-        # How sure the head may be by 120 real crops, labelled by eye (benchmarks/LOG.md). Of hats, umbrellas,
-        # aids and age only people without them were there: trusted about as backpacks and bags are.
-        evidence=(
-            ("backpack", 0.25, (-0.3,)),
-            ("bag", 0.55, (0.25,)),
-            ("face", 0.1, (0.0,)),
-            ("coat", 1.0, (2.0,)),
-            ("hat", 0.4, (0.0,)),
-            ("umbrella", 0.4, (0.0,)),
-            ("aid", 0.4, (0.0,) * 5),
-            ("age_group", 0.4, (0.0,) * 3),
+        describer="people-look-1",
+    ),
+    replace(
+        _our_embedder(
+            "people-look-1",
+            "peoplenet_lsf",
+            "5c433162291bf95fce9f2c790985b4dc7043c07e5a1dc56808a0119e9a6c839d",
+            people=8_300,
+            height=160,
+            # How sure it may be by 200 real crops, labelled by eye (benchmarks/LOG.md). Of hats, umbrellas,
+            # aids and age only people without them were there: trusted by two fifths, and by less for what
+            # too many of those people are taken to have.
+            evidence=(
+                ("backpack", 0.55, (-0.3,)),
+                ("bag", 1.0, (-0.3,)),
+                ("face", 0.1, (0.0,)),
+                ("coat", 1.0, (1.5,)),
+                ("upper_pattern", 1.0, (0.8, 0.0, 0.0, 0.0)),
+                ("hat", 0.4, (-0.6,)),
+                ("umbrella", 0.4, (-0.3,)),
+                ("aid", 0.4, (0.0,) * 5),
+                ("age_group", 0.4, (0.0,) * 3),
+            ),
         ),
+        task="describe",
     ),
     _our_embedder(
         "people-net-2",

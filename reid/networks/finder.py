@@ -18,6 +18,8 @@ FOUND = ("backpack", "bag", "hat")
 FOUND_COLUMNS = tuple(BY_NAME[name].start for name in FOUND)
 _CHANNELS = 128
 _PLACES = 4  # whose mean decides: one place alone may be noise
+_UNEVEN = 0.1  # from zero, features may all learn to be against a thing, and be silent where it is
+_LEAST = -1e4
 _RARE = -3.0  # logit of a place that has learned nothing: most places show none
 
 
@@ -36,7 +38,7 @@ class Finder(nn.Module):
         self.norm2 = nn.BatchNorm2d(_CHANNELS)
         self.maps = nn.Conv2d(_CHANNELS, len(FOUND), 1)
         self.scale, self.shift = nn.Parameter(torch.ones(len(FOUND))), nn.Parameter(torch.ones(len(FOUND)))
-        nn.init.zeros_(self.maps.weight)
+        nn.init.normal_(self.maps.weight, std=_UNEVEN)
         nn.init.constant_(self.maps.bias, _RARE)  # type: ignore[arg-type]
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
@@ -48,8 +50,25 @@ class Finder(nn.Module):
 
     def told(self, maps: Tensor, logits: Tensor) -> Tensor:
         """(N, COLUMNS) `logits` with those of `FOUND` told by the maps."""
-        highest = maps.flatten(2).topk(_PLACES, dim=2).values.mean(2) * self.scale + self.shift
+        highest = _mean_of_highest(maps.flatten(2).float()) * self.scale + self.shift
         columns = list(logits.unbind(1))
         for number, column in enumerate(FOUND_COLUMNS):
             columns[column] = highest[:, number]
         return torch.stack(columns, 1)
+
+
+def _mean_of_highest(places: Tensor) -> Tensor:
+    """(N, 3) mean of the `_PLACES` highest of (N, 3, P), as `topk` would give it.
+
+    OpenVINO 2026.4 makes numbers of 1e14 of the traced `topk`, so they are taken off one after the other.
+    """
+    total, wanted = places.new_zeros(()), float(_PLACES)
+    missing = places.new_full(places.shape[:2], wanted)
+    for _ in range(_PLACES):
+        highest = places.amax(2, keepdim=True)
+        here = places >= highest
+        taken = torch.minimum(here.sum(2).to(places.dtype), missing)
+        total = total + taken * highest[:, :, 0]
+        missing = missing - taken
+        places = torch.where(here, _LEAST, places)
+    return total / wanted
