@@ -446,7 +446,11 @@ def test_a_trial_is_announced(
     tell_of_trial(archive, load_settings(archive))
     assert "trying once what runs the models fastest" in capsys.readouterr().err
     cached.mkdir(parents=True, exist_ok=True)
-    for spec in (find_model(DEFAULT_DETECTOR, "detect"), find_model(DEFAULT_EMBEDDER, "embed")):
+    embedder = find_model(DEFAULT_EMBEDDER, "embed")
+    wanted = (find_model(DEFAULT_DETECTOR, "detect"), embedder, find_model(embedder.describer, "describe"))
+    for spec in wanted:
+        tell_of_trial(archive, load_settings(archive))
+        assert "trying once" in capsys.readouterr().err
         keep_choice(spec, Choice("torch", {"torch": 1.0}, None, "", "2026-11-28T00:00:00Z"))
     tell_of_trial(archive, load_settings(archive))
     assert capsys.readouterr().err == ""

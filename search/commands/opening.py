@@ -50,8 +50,10 @@ def tell_of_trial(archive: ArchiveFiles, settings: Settings) -> None:
     from reid.models import find_model
     from reid.runtimes.trial import is_to_be_tried
 
-    models = (find_model(settings.detector, "detect", archive.models),
-              find_model(settings.embedder, "embed", archive.models))  # fmt: skip
+    embedder = find_model(settings.embedder, "embed", archive.models)
+    models = [find_model(settings.detector, "detect", archive.models), embedder]
+    if embedder.describer:
+        models.append(find_model(embedder.describer, "describe", archive.models))
     if any(is_to_be_tried(spec, settings.runtime) for spec in models):
         say("trying once what runs the models fastest on this machine; takes some ten seconds")
 
