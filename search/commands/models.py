@@ -38,13 +38,15 @@ def models_list(home: Home = None, as_json: Json = False) -> None:
     archive = archive_at(home)
     settings, _ = read_settings(archive)
     specs = known_models(archive.models)
+    used = {settings.detector, settings.embedder}
+    used |= {spec.describer for spec in specs if spec.name == settings.embedder}
     chosen = {spec.name: kept_choice(spec) if spec.backend == "torch" else None for spec in specs}
     rows = [
         {
             "name": spec.name, "task": spec.task, "backend": spec.backend, "dimension": spec.dimension,
             "licence": spec.licence, "training_data": spec.training_data, "origin": spec.origin,
             "sha256": spec.sha256, "present": is_present(spec, archive.models),
-            "in_use": spec.name in (settings.detector, settings.embedder),
+            "in_use": spec.name in used,
             "runtime": settings.runtime if spec.backend == "torch" else spec.backend,
             "chosen": asdict(choice) if (choice := chosen[spec.name]) is not None else None,
         }
