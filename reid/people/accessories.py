@@ -29,9 +29,9 @@ from reid.people.kernels.cloth import (
     SKIN,
     STRAP,
     TOP,
-)  # fmt: skip
+)
 from reid.people.meshes import Mesh, dome, grid_faces, join, rounded_box, tube, wheel
-from reid.people.outfits import Garment, Outfit
+from reid.people.outfits import HOODED, Garment, Outfit
 from reid.people.persons import Person
 
 # Half sides of bags as shares of the person: along the way one walks, across, up; roundness.
@@ -225,9 +225,6 @@ def _backpack(
     yield Part(join(details), STRAP, "bone", "spine01")
 
 
-_HOODED = ("hoodie", "windbreaker", "padded jacket", "padded coat")
-
-
 def hood_parts(outfit: Outfit, size: float, back_y: float, neck_z: float) -> Iterator[Part]:
     """The hood that hangs down the back.
 
@@ -236,7 +233,7 @@ def hood_parts(outfit: Outfit, size: float, back_y: float, neck_z: float) -> Ite
         back_y, neck_z: where the back and the neck are, metres.
     """
     rng = np.random.default_rng([outfit.top.seed, 11])
-    if outfit.top.kind in _HOODED and outfit.hat.kind != "hood" and rng.random() < 0.75:
+    if outfit.top.kind in HOODED and outfit.hat.kind != "hood" and rng.random() < 0.75:
         wide, tall = float(rng.uniform(0.09, 0.13)) * size, float(rng.uniform(0.06, 0.1)) * size
         hood = rounded_box(wide, 0.045 * size, tall, 0.8)
         yield Part(hood.moved(0, back_y + 0.01 * size, neck_z - 0.05 * size), TOP, "bone", "spine01", True)

@@ -18,6 +18,8 @@ from reid.people.persons import Person
 
 UNIFORMS = ("school", "work vest", "black padded coat")
 SEASONS = ("summer", "mild", "winter")
+HOODED = ("hoodie", "windbreaker", "padded jacket", "padded coat")
+"""Tops with a hood: it is worn, or hangs down the back."""
 
 
 @dataclass(frozen=True)
@@ -226,12 +228,7 @@ def _possible(outfit: Outfit, person: Person) -> Outfit:
         outfit = replace(outfit, bottom=replace(outfit.bottom, kind="trousers"))
     if outfit.top.kind in ("padded coat", "coat", "padded jacket") and outfit.bottom.kind == "shorts":
         outfit = replace(outfit, bottom=replace(outfit.bottom, kind="trousers"))
-    if outfit.hat.kind == "hood" and outfit.top.kind not in (
-        "hoodie",
-        "padded jacket",
-        "padded coat",
-        "windbreaker",
-    ):
+    if outfit.hat.kind == "hood" and outfit.top.kind not in HOODED:
         outfit = replace(outfit, hat=_without(outfit.hat))
     if outfit.hat.kind == "headscarf" and person.male:
         outfit = replace(outfit, hat=_without(outfit.hat))

@@ -16,7 +16,7 @@ from reid.people.accessories import hangs
 from reid.people.cloth import PATTERNS, Cloth
 from reid.people.colours import Colour, srgb
 from reid.people.kernels import cloth as k
-from reid.people.outfits import Garment, Outfit
+from reid.people.outfits import HOODED, Garment, Outfit
 from reid.people.persons import Person
 
 _HIDDEN_HEM = 0.19  # a skirt or dress carries the cloth below this
@@ -86,7 +86,6 @@ _TOPS: Mapping[str, _Top] = {
     "work vest": _Top(0.03, 0.014, hem=(0.08, 0.12), neck=0.64, open_neck=True, opening=(0.02,), zip=True),
 }
 _WORN_OPEN = 0.5  # share of what can be worn open that stands open more widely than it was cut
-_STRUNG = ("hoodie", "windbreaker", "padded jacket", "padded coat")
 _OTHER_SLEEVES = ("tee", "hoodie", "windbreaker", "jacket", "sweater")  # some have them in another colour
 _SLEEVELESS_OVER = ("quilted vest", "work vest")  # sleeves of what is worn below
 _LEG_ENDS = {"jeans": (-0.77, -0.72), "trousers": (-0.785, -0.74), "leggings": (-0.74, -0.55),
@@ -224,7 +223,7 @@ def _open(cut: NDArray[np.float32], outfit: Outfit, top: _Top) -> None:
     cut[k.OPEN_BELOW] = rng.uniform(0.5, 1.2) if straight else rng.choice((0.05, 1.8))
     cut[k.EDGE] = rng.choice((0.0, 0.006, 0.012, 0.03), p=(0.2, 0.3, 0.3, 0.2))
     cut[k.INNER_HEM] = rng.uniform(-0.05, 0.17)
-    cut[k.STRINGS] = rng.uniform(0.1, 0.25) * (outfit.top.kind in _STRUNG and rng.random() < 0.5)
+    cut[k.STRINGS] = rng.uniform(0.1, 0.25) * (outfit.top.kind in HOODED and rng.random() < 0.5)
 
 
 def _cloths(person: Person, outfit: Outfit) -> NDArray[np.float32]:
@@ -268,11 +267,9 @@ def _lining(outfit: Outfit) -> Colour:
     if rng.random() < 0.4:
         return outfit.top.cloth.second
     lighter, main = rng.uniform(0, 0.4), outfit.top.cloth.main
-    return (
-        Colour(*(value * (1 - lighter) * 0.7 + lighter for value in main))
-        if rng.random() < 0.5
-        else _darker(main, 0.4)
-    )
+    if rng.random() < 0.5:
+        return Colour(*(value * (1 - lighter) * 0.7 + lighter for value in main))
+    return _darker(main, 0.4)
 
 
 def _sleeves(outfit: Outfit) -> Garment:
