@@ -4,7 +4,8 @@ Works on brightness alone, a few thousand cells a frame, so that an empty street
 its decoding. Owns the background of one clip: what each cell usually shows and how much it flickers. Light
 that changes everywhere is taken out; snow, rain and leaves raise the flicker of their cells until they count
 no more. Now and then all is looked at that changed since the last time, for people who stopped before they
-were found, and less often the whole picture, for those who never moved. Knows no detector.
+were found, and less often the whole picture, for those who never moved. Where something moves that was nobody,
+such as a shadow or a car, it looks every other time. Knows no detector.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _MARGIN = 4  # cells around it: a walking person's head and feet move less than 
 _ROOM = 0.2  # of a followed person's height around them, for what they do until the next look
 _LONGER = 4.0  # the whole picture is looked at so much less often than all that changed
 _DENSE = 0.55  # share of the picture from which looking at all of it takes no longer
+_VAIN_S = 2.0  # for so long it is remembered that nobody was found where something moves
+_SLOW_S = 0.45  # there is looked at least so often all the same
 
 Cells = NDArray[np.float32]
 
@@ -66,7 +69,9 @@ class Motion:
         self._moved_s = np.full((self._rows, self._columns), -math.inf)
         self._changed_s = self._moved_s.copy()
         self._found = np.zeros((self._rows, self._columns), bool)
+        self._vain_s = self._moved_s.copy()
         self._seen_s = self._whole_s = self._looked_s = -math.inf
+        self._rested = False
 
     def is_quiet(self, time_s: float) -> bool:
         """Did nothing move lately, before `time_s`?"""
@@ -95,6 +100,8 @@ class Motion:
             (R, 4) parts that do not overlap, pixels, none where nothing is to be seen; None for the whole
             picture.
         """
+        may_rest = 2 * (time_s - self._seen_s) <= _SLOW_S and not self._rested
+        self._rested = False
         moved = self._learn(time_s, self._cells(grey))
         if moved is None or time_s - self._whole_s >= _LONGER * self._whole_look_s:
             self._whole_s = self._looked_s = time_s
@@ -102,13 +109,48 @@ class Motion:
         active = self._moved_s >= time_s - _HOLD_S
         if time_s - self._looked_s >= self._whole_look_s:
             active |= self._changed_s > self._looked_s
-            self._looked_s = time_s
+            self._looked_s, may_rest = time_s, False
         places = self._pixels(islands(grow(active, _MARGIN))[1])
         parts = _joined(np.concatenate([places, self._around(followed)]))
         if _area(parts) > _DENSE * self._size[0] * self._size[1]:
             self._whole_s = self._looked_s = time_s
             return None
+        if may_rest:
+            needed = self._needed(time_s, parts, active, followed)
+            self._rested = not needed.all()
+            parts = parts[needed]
         return parts
+
+    def learn_found(self, time_s: float, parts: Boxes | None, found: Boxes) -> None:
+        """What came of a look.
+
+        Args:
+            time_s: of the frame. parts: of it that were looked at, as `regions` gave them; None for all.
+            found: (N, 4) boxes of who was found, pixels.
+        """
+        for part in () if parts is None else parts:
+            self._vain_s[self._within(part)] = time_s
+        for box in pad(found, _ROOM):
+            self._vain_s[self._within(box)] = -math.inf
+
+    def _needed(
+        self, time_s: float, parts: Boxes, active: NDArray[np.bool_], followed: Boxes
+    ) -> NDArray[np.bool_]:
+        """(R,) which parts hold somebody who is followed, or a motion of which it is not known that it is nobody's."""
+        unknown = active & (self._vain_s < time_s - _VAIN_S)
+        return np.array(
+            [
+                bool(unknown[self._within(part)].any()) or any(_overlap(part, box) for box in followed)
+                for part in parts
+            ],
+            bool,
+        )
+
+    def _within(self, box: NDArray[np.float32]) -> tuple[slice, slice]:
+        """The cells that a box in pixels touches."""
+        across, down = self._columns / self._size[0], self._rows / self._size[1]
+        left, top, right, bottom = np.maximum(box * np.array([across, down, across, down]), 0)
+        return slice(int(top), math.ceil(bottom)), slice(int(left), math.ceil(right))
 
     def _learn(self, time_s: float, shown: Cells) -> NDArray[np.bool_] | None:
         """(R, C) cells in which something is that was not; None where that is most of the picture."""

@@ -184,7 +184,9 @@ class Pipeline:
         )
         found = [Detections.empty() for _ in frames]
         for row, people in zip(looked, seen, strict=True):
-            cut = _cut(people, *frames[row])
+            frame, parts = frames[row]
+            motion.learn_found(frame.time_s, parts, people.boxes)
+            cut = _cut(people, frame, parts)
             if cut.any():
                 motion.look_everywhere()
             found[row] = people.pick(~cut)

@@ -201,6 +201,65 @@ def test_what_changed_is_looked_at_in_turn_and_the_whole_picture_less_often() ->
     assert not set(looks) & set(range(61, 80))
 
 
+def drive(motion: Motion, begin_s: float, found: Boxes, step_s: float = 0.2) -> list[int]:
+    """A van drives by for 20 frames; in which of them was looked at it, when each look gives `found`?"""
+    looked = []
+    for step in range(20):
+        time_s, x = begin_s + step * step_s, 40 + 15 * step
+        parts = motion.regions(time_s, with_person(street(300 + step), x, 150), NOBODY)
+        assert parts is not None
+        if len(parts):
+            assert covers(parts, x, 150)
+            looked.append(step)
+            motion.learn_found(time_s, parts, found)
+    return looked
+
+
+def test_where_nobody_was_found_is_looked_every_other_time() -> None:
+    motion = Motion(WIDTH, HEIGHT, 60.0)
+    assert drive(motion, settled(motion), NOBODY) == list(range(0, 20, 2))
+
+
+def test_where_somebody_was_found_is_looked_each_time_and_in_slow_footage_too() -> None:
+    motion = Motion(WIDTH, HEIGHT, 60.0)
+    everywhere = np.array([[0, 0, WIDTH, HEIGHT]], np.float32)
+    assert drive(motion, settled(motion), everywhere) == list(range(20))
+    motion = Motion(WIDTH, HEIGHT, 60.0)
+    assert drive(motion, settled(motion), NOBODY, step_s=0.25) == list(range(20))
+
+
+def test_somebody_new_beside_what_was_nobody_is_looked_at_at_once() -> None:
+    motion = Motion(WIDTH, HEIGHT, 60.0)
+    now = settled(motion)
+    drive(motion, now, NOBODY)
+    both = with_person(with_person(street(400), 340, 150), 560, 60)
+    parts = motion.regions(now + 4.0, both, NOBODY)  # the van's turn
+    assert covers(parts, 560, 60)
+    motion.learn_found(now + 4.0, parts, np.array([[560, 60, 580, 120]], np.float32))
+    both = with_person(with_person(street(401), 355, 150), 575, 60)
+    parts = motion.regions(now + 4.2, both, NOBODY)  # the van rests
+    assert covers(parts, 575, 60)
+    assert not covers(parts, 355, 150)
+
+
+def test_who_is_followed_is_looked_at_each_time_wherever_nobody_was_found() -> None:
+    motion = Motion(WIDTH, HEIGHT, 60.0)
+    now = settled(motion)
+    for step in range(20):
+        x = 40 + 15 * step
+        followed = np.array([[x, 150, x + 20, 210]], np.float32)
+        parts = motion.regions(now + step / 5, with_person(street(step), x, 150), followed)
+        assert covers(parts, x, 150)
+        assert parts is not None
+        motion.learn_found(now + step / 5, parts, NOBODY)
+
+
+def test_what_changed_is_looked_at_in_turn_although_nobody_was_found_there() -> None:
+    motion = Motion(WIDTH, HEIGHT, 4.0)
+    looked = drive(motion, settled(motion), NOBODY)
+    assert {4, 5, 7} <= set(looked)  # the fifth is 4 s after the first look at all; the sixth is left out again
+
+
 def test_quiet_is_where_nothing_moved_lately() -> None:
     motion = Motion(WIDTH, HEIGHT, 60.0)
     assert not motion.is_quiet(0.0)  # nothing is known yet
