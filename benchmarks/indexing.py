@@ -33,6 +33,7 @@ from reid.boxes import iou
 from reid.errors import InputError
 
 _SAME = 0.3  # IoU of a person in the truth and a tracklet's best box
+_ALIKE = 0.8  # cosine of two tracklets of one person
 _QUICK_S = 8.0
 _CODECS = {"H.264": "libx264", "H.265": "libx265"}
 _SIZES = {"720p": 1.0, "1080p": 1.5}
@@ -153,7 +154,7 @@ def _measure(footage: Footage, cores: int) -> list[dict[str, Any]]:
             {
                 "footage": footage.name, "way": way, **_costs(passed),
                 "memory_mb": max(each.memory_mb for each in passed), "tracklets": len(first.people),
-                "of_the_plain_loops": again(plain, first.people) if plain and first.people else None,
+                "of_the_plain_loops": _again(footage, plain, first.people) if plain else None,
                 "people_in_truth": _in_truth(footage, first.people) if footage.truth else None,
             }
         )  # fmt: skip
@@ -193,26 +194,40 @@ def _profile(city: Path, folder: Path, cores: int) -> list[dict[str, Any]]:
     return rows
 
 
-def again(wanted: Sequence[TrackSummary], found: Sequence[TrackSummary], alike: float = 0.8) -> float:
-    """The share of the tracklets `wanted` that are among `found`: at one time, and as one person looks."""
+def _again(footage: Footage, wanted: Sequence[TrackSummary], found: Sequence[TrackSummary]) -> float:
+    """The share of the tracklets `wanted` that are among `found`: at one time, and of one person in the truth,
+    or as one person looks.
+    """
+    rate = _rate(footage.clip)
+    named = [(other, _person(footage.truth, rate, other)) for other in found]
 
-    def is_same(one: TrackSummary, other: TrackSummary) -> bool:
-        together = min(one.end_s, other.end_s) >= max(one.start_s, other.start_s)
-        return together and float((one.vectors @ other.vectors.T).max()) >= alike
+    def is_among(one: TrackSummary) -> bool:
+        person = _person(footage.truth, rate, one)
+        return any(
+            min(one.end_s, other.end_s) >= max(one.start_s, other.start_s)
+            and (
+                (person is not None and person == other_person)
+                or float((one.vectors @ other.vectors.T).max()) >= _ALIKE
+            )
+            for other, other_person in named
+        )
 
-    return sum(any(is_same(one, other) for other in found) for one in wanted) / len(wanted)
+    return sum(map(is_among, wanted)) / len(wanted)
 
 
 def _in_truth(footage: Footage, people: Sequence[TrackSummary]) -> int:
     """How many of the people in the truth have a tracklet whose best box is theirs."""
-    rate, seen = _rate(footage.clip), set()
-    for person in people:
-        row = footage.truth.get(round(person.best.time_s * rate))
-        if row is not None and len(row.people):
-            overlaps = iou(row.boxes, person.best.box[None])[:, 0]
-            if overlaps.max() >= _SAME:
-                seen.add(int(row.people[overlaps.argmax()]))
-    return len(seen)
+    rate = _rate(footage.clip)
+    return len({_person(footage.truth, rate, each) for each in people} - {None})
+
+
+def _person(truth: dict[int, TruthFrame], rate: float, tracklet: TrackSummary) -> int | None:
+    """Who of the truth a tracklet's best box shows; `rate` is the clip's, frames a second."""
+    row = truth.get(round(tracklet.best.time_s * rate))
+    if row is None or not len(row.people):
+        return None
+    overlaps = iou(row.boxes, tracklet.best.box[None])[:, 0]
+    return int(row.people[overlaps.argmax()]) if overlaps.max() >= _SAME else None
 
 
 def _print_ways(rows: list[dict[str, Any]]) -> None:
