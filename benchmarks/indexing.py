@@ -195,8 +195,8 @@ def _profile(city: Path, folder: Path, cores: int) -> list[dict[str, Any]]:
 
 
 def _again(footage: Footage, wanted: Sequence[TrackSummary], found: Sequence[TrackSummary]) -> float:
-    """The share of the tracklets `wanted` that are among `found`: at one time, and of one person in the truth,
-    or as one person looks.
+    """The share of the tracklets `wanted` that are among `found`: at one time, of one person in the truth or
+    as one person looks.
     """
     rate = _rate(footage.clip)
     named = [(other, _person(footage.truth, rate, other)) for other in found]
