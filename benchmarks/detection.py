@@ -24,8 +24,9 @@ from benchmarks.footage import TruthFrame, sequences
 from benchmarks.known_peers import at_hand, peers_folder
 from indexer.video import open_clip
 from reid.boxes import Boxes, Detections, iou
-from reid.detector import Detector, DetectorOptions, load_detector
+from reid.detector import Detector, load_detector
 from reid.images import Picture
+from reid.looks import DetectorOptions
 from reid.registry import DEFAULT_DETECTOR
 
 _STRIDE = 8

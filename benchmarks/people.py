@@ -34,11 +34,12 @@ from benchmarks.known_peers import at_hand, peers_folder
 from benchmarks.seen import Truth
 from indexer.video import open_clip
 from reid.boxes import Detections
-from reid.detector import Detector, DetectorOptions, load_detector
+from reid.detector import Detector, load_detector
 from reid.embedder import load_embedder
 from reid.evaluation import evaluate
 from reid.images import Picture
 from reid.labelled import Embeds, LabelledVectors
+from reid.looks import DetectorOptions
 from reid.people.crops import Subject, make_crops, make_subjects
 from reid.people.footage import TruthBox, film
 from reid.people.labels import CropLabel

@@ -4,8 +4,8 @@ Works on brightness alone, a few thousand cells a frame, so that an empty street
 its decoding. Owns the background of one clip: what each cell usually shows and how much it flickers. Light
 that changes everywhere is taken out; snow, rain and leaves raise the flicker of their cells until they count
 no more. Now and then all is looked at that changed since the last time, for people who stopped before they
-were found, and less often the whole picture, for those who never moved. Where something moves that was nobody,
-such as a shadow or a car, it looks every other time. Knows no detector.
+were found, and less often the whole picture, for those who never moved. Where something moves that was
+nobody, such as a shadow or a car, it looks every other time. Knows no detector.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Motion:
     def _needed(
         self, time_s: float, parts: Boxes, active: NDArray[np.bool_], followed: Boxes
     ) -> NDArray[np.bool_]:
-        """(R,) which parts hold somebody who is followed, or a motion of which it is not known that it is nobody's."""
+        """(R,) which parts hold somebody who is followed, or a motion that may be somebody's."""
         unknown = active & (self._vain_s < time_s - _VAIN_S)
         return np.array(
             [

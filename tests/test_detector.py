@@ -12,18 +12,14 @@ from benchmarks.detection import judge
 from benchmarks.footage import read_truth
 from indexer.video import open_clip
 from reid.boxes import iou
-from reid.detector import (
-    Detector,
-    DetectorOptions,
-    PyramidDetector,
-    SsdRowsDetector,
-    YoloxDetector,
-    load_detector,
-)
+from reid.detector import Detector, load_detector
 from reid.errors import ModelError, UnknownNameError
 from reid.images import resize_bilinear
+from reid.looks import DetectorOptions
 from reid.models import find_model
 from reid.networks.ssdlite import anchors, fine_anchors
+from reid.one_look import SsdRowsDetector, YoloxDetector
+from reid.pyramid import PyramidDetector
 from reid.registry import SPECS
 
 Floats = NDArray[np.float32]
@@ -378,13 +374,25 @@ def test_a_part_is_looked_at_in_the_size_of_the_whole_and_its_boxes_are_the_pict
         sizes.append(batch.shape)
         return ssd_fake(0, 0.9, fine=True)(batch)
 
-    part = np.array([[512, 256, 768, 512]], np.float32)
+    part = np.array([[512, 256, 800, 544]], np.float32)
     (found,) = two_looks(ssd_fake(None), Fake(run)).detect([picture(720, 1280)], [part])
-    assert sizes == [(1, 3, 257, 257), (1, 3, 129, 129)]  # at 720p the finest look is the picture's own size
-    anchor = fine_anchors(257, 257)[0]
-    y, x, height, width = (float(value) for value in anchor * 256 / 257)
+    assert sizes == [(1, 3, 289, 289), (1, 3, 129, 129)]  # at 720p the finest look is the picture's own size
+    anchor = fine_anchors(289, 289)[0]
+    y, x, height, width = (float(value) for value in anchor * 288 / 289)
     wanted = np.array([512 + x - width / 2, 256 + y - height / 2, 512 + x + width / 2, 256 + y + height / 2])
     np.testing.assert_allclose(found.boxes[0], wanted, atol=1.5)
+
+
+def test_a_part_too_low_for_whom_the_look_at_half_size_counts_is_not_looked_at_in_it() -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def run(batch: Floats) -> tuple[Floats, ...]:
+        sizes.append(batch.shape)
+        return ssd_fake(None, fine=True)(batch)
+
+    low = np.array([[512, 256, 600, 350]], np.float32)
+    two_looks(ssd_fake(None), Fake(run)).detect([picture(720, 1280)], [low])
+    assert sizes == [(1, 3, 97, 97)]
 
 
 def test_nothing_is_run_where_there_is_nothing_to_look_at_and_other_pictures_are_whole() -> None:

@@ -257,7 +257,9 @@ def test_who_is_followed_is_looked_at_each_time_wherever_nobody_was_found() -> N
 def test_what_changed_is_looked_at_in_turn_although_nobody_was_found_there() -> None:
     motion = Motion(WIDTH, HEIGHT, 4.0)
     looked = drive(motion, settled(motion), NOBODY)
-    assert {4, 5, 7} <= set(looked)  # the fifth is 4 s after the first look at all; the sixth is left out again
+    assert {4, 5, 7} <= set(
+        looked
+    )  # the fifth is 4 s after the first look at all; the sixth is left out again
 
 
 def test_quiet_is_where_nothing_moved_lately() -> None:

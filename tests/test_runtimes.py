@@ -21,10 +21,11 @@ from indexer.pipeline import PipelineChoice, PipelineOptions
 from indexer.settings import load_settings
 from indexer.shard.files import ArchiveFiles
 from reid.cache import one_at_a_time
-from reid.detector import PyramidDetector, load_detector
+from reid.detector import load_detector
 from reid.embedder import load_embedder
 from reid.errors import InputError, MissingExtraError, ModelError, StorageError
 from reid.models import find_model
+from reid.pyramid import PyramidDetector
 from reid.registry import DEFAULT_DETECTOR, DEFAULT_EMBEDDER, SPECS, ModelSpec
 from reid.runtimes import TorchModel, build, choice, trial
 from reid.runtimes.choice import Choice, keep_choice, kept_choice, openvino_version
