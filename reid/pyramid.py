@@ -56,8 +56,11 @@ class PyramidDetector:
 
     _LARGE = 180.0
     """Pixels of the coarsest finer look; the first look counts for higher boxes only, where that is blind."""
-    _MIDDLE = 120.0
-    """Pixels of the finest look; the half look counts for higher boxes only."""
+    _MIDDLE = 150.0
+    """Pixels of the finest look; the half look counts for higher boxes only. (Of people of 120 to 150 pixels it
+    finds none that the finest does not, in eight clips of people of all heights; at 180 some are lost.)"""
+    _LEAST_PART = 200.0
+    """Pixels of the finest look; in lower parts nobody is so tall with room around them."""
     _LEAST_FINE = 440_000
     """Pixels to which smaller pictures are enlarged for the finest look."""
 
@@ -111,7 +114,7 @@ class PyramidDetector:
         fine = [32 * max(1, round((side * scale - 1) / 32)) + 1 for side in view.shape[:2]]
         if view is picture and fine[0] * fine[1] <= self.spec.input_height * self.spec.input_width:
             return None
-        if view is not picture and share < 1 and view.shape[0] * scale < self._MIDDLE * _ROOM:
+        if view is not picture and share < 1 and view.shape[0] * scale < share * self._LEAST_PART:
             return None
         return fine[0], fine[1]
 

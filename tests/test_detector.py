@@ -383,18 +383,6 @@ def test_a_part_is_looked_at_in_the_size_of_the_whole_and_its_boxes_are_the_pict
     np.testing.assert_allclose(found.boxes[0], wanted, atol=1.5)
 
 
-def test_a_part_too_low_for_whom_the_look_at_half_size_counts_is_not_looked_at_in_it() -> None:
-    sizes: list[tuple[int, ...]] = []
-
-    def run(batch: Floats) -> tuple[Floats, ...]:
-        sizes.append(batch.shape)
-        return ssd_fake(None, fine=True)(batch)
-
-    low = np.array([[512, 256, 600, 350]], np.float32)
-    two_looks(ssd_fake(None), Fake(run)).detect([picture(720, 1280)], [low])
-    assert sizes == [(1, 3, 97, 97)]
-
-
 def test_nothing_is_run_where_there_is_nothing_to_look_at_and_other_pictures_are_whole() -> None:
     sizes: list[tuple[int, ...]] = []
 
