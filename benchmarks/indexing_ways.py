@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-import indexer.video
+import indexer.frame
 from benchmarks.machine import memory
 from indexer.decoder import Decoder
 from indexer.motion import Motion
@@ -128,7 +128,7 @@ def _timed_stages() -> Stages:
     """Seconds of a core that each stage takes from now on in this process."""
     stages: Stages = defaultdict(float)
     _time(stages, "decoding", Decoder, "_decode")
-    _time(stages, "colours", indexer.video, "_to_picture")
+    _time(stages, "colours", indexer.frame, "to_picture")
     _time(stages, "motion", Motion, "regions")
     _time(stages, "motion", Motion, "shows_nothing_new")
     _time(stages, "detecting", type(load_detector()), "detect")

@@ -20,7 +20,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from indexer.decoder import open_container, video_stream
-from indexer.video import Clip, Frame, open_clip
+from indexer.frame import Frame
+from indexer.video import Clip, open_clip
 from reid.durable import sync_file
 from reid.errors import FootageError, storage_errors
 from reid.images import Picture

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.clothes import Look, look
+from indexer.frame import Frame
 from indexer.motion import Motion
 from indexer.tracker import Tracker
 from indexer.tracklets import Sample, TrackCollector, TrackletOptions, TrackSummary
 from indexer.tracks import Track, TrackerOptions
-from indexer.video import Frame, ReadReport, open_clip
+from indexer.video import ReadReport, open_clip
 from reid.boxes import Boxes, Detections, pad
 from reid.detector import Detector, load_detector
 from reid.embedder import Embedder, load_embedder

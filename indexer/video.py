@@ -11,59 +11,27 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import Literal, NamedTuple, Protocol
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from indexer.decoder import Decoder, LeftOut, presented_s
+from indexer.frame import Frame, grey_of, to_picture, upright_size
 from indexer.timeline import MAX_JUMP_S, Timeline
 from indexer.times import moment_in_metadata, moment_in_name
 from reid.errors import FootageError, InputError
-from reid.images import Grey, Picture, resize, rotate
+from reid.images import Grey
 
 _TOLERANCE_S = 0.001
 """Matroska and FLV round timestamps to milliseconds: a frame this early still counts as on time."""
 _FALLBACK_RATE = 25.0
 _MAX_DURATION_S = 30 * 86_400.0
 _SEEK_MARGINS_S = (0.0, 10.0, 60.0)
-_GREY_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"})
-"""Layouts of pixels that begin with the brightness, a byte each."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One decoded frame. Converting it takes as long as decoding it, so that is done when it is asked for.
-
-    Attributes:
-        index: 0-based number in the stream; after a seek the nearest number by the average rate.
-        time_s: seconds since the clip's first frame, from the presentation timestamp.
-        width, height: of the picture, pixels, the same throughout a clip.
-    """
-
-    index: int
-    time_s: float
-    width: int
-    height: int
-    _decoded: av.VideoFrame
-
-    @cached_property
-    def picture(self) -> Picture:
-        """(H, W, 3) uint8 BGR, upright."""
-        picture = _to_picture(self._decoded)
-        if picture.shape[:2] == (self.height, self.width):
-            return picture
-        return resize(picture, self.width, self.height)
-
-    def grey(self) -> Grey:
-        """(H, W) uint8 brightness, upright, at the size it was decoded in."""
-        return _grey(self._decoded)
 
 
 @dataclass(frozen=True)
@@ -144,7 +112,7 @@ class _Calm:
         return self._watcher.is_quiet()
 
     def shows_nothing_new(self, decoded: av.VideoFrame) -> bool:
-        return self._watcher.shows_nothing_new(_grey(decoded))
+        return self._watcher.shows_nothing_new(grey_of(decoded))
 
 
 class Clip:
@@ -175,7 +143,7 @@ class Clip:
                     " damaged or incomplete, export it again",
                 )
             self.codec = stream.codec_context.name
-            self.height, self.width = _to_picture(first).shape[:2]
+            self.height, self.width = to_picture(first).shape[:2]
             self._step_s, self.average_rate = _rates(path, stream, first)
             self._seekable = first.pts is not None
             self.zero_s = _zero(stream, first)
@@ -277,7 +245,7 @@ class Clip:
         return running, running.moments(watcher=watcher)
 
     def _frame(self, running: _Reading, moment: _Moment) -> Frame:
-        if _upright(moment.decoded) != (self.width, self.height):
+        if upright_size(moment.decoded) != (self.width, self.height):
             running.resized += 1
         return Frame(moment.number, moment.time_s, self.width, self.height, moment.decoded)
 
@@ -338,28 +306,6 @@ def clip_start(
     if named is not None:
         return named, "name"
     return None if container_start is None else (container_start, "container")
-
-
-def _to_picture(decoded: av.VideoFrame) -> Picture:
-    # threads=1: starting FFmpeg's scaling threads for each frame takes longer than the conversion.
-    picture = decoded.reformat(format="bgr24", threads=1).to_ndarray()
-    return rotate(cast(Picture, picture), -decoded.rotation)
-
-
-def _grey(decoded: av.VideoFrame) -> Grey:
-    if decoded.format.name in _GREY_FIRST:
-        plane = decoded.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
-        grey = rows[: decoded.height, : decoded.width]
-    else:
-        grey = decoded.reformat(format="gray", threads=1).to_ndarray()
-    return rotate(grey, -decoded.rotation)
-
-
-def _upright(decoded: av.VideoFrame) -> tuple[int, int]:
-    """Width and height of the picture."""
-    sides = decoded.width, decoded.height
-    return sides[::-1] if decoded.rotation % 180 else sides
 
 
 def _rates(path: Path, stream: VideoStream, first: av.VideoFrame) -> tuple[float, float]:

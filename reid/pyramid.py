@@ -57,8 +57,8 @@ class PyramidDetector:
     _LARGE = 180.0
     """Pixels of the coarsest finer look; the first look counts for higher boxes only, where that is blind."""
     _MIDDLE = 150.0
-    """Pixels of the finest look; the half look counts for higher boxes only. (Of people of 120 to 150 pixels it
-    finds none that the finest does not, in eight clips of people of all heights; at 180 some are lost.)"""
+    """Pixels of the finest look; the half look counts for higher boxes only. (Of people of 120 to 150 pixels
+    it finds none that the finest does not, in eight clips of people of all heights; at 180 some are lost.)"""
     _LEAST_PART = 200.0
     """Pixels of the finest look; in lower parts nobody is so tall with room around them."""
     _LEAST_FINE = 440_000

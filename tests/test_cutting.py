@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from indexer.cutting import Cut, cut_clip
-from indexer.video import Frame, open_clip
+from indexer.frame import Frame
+from indexer.video import open_clip
 from reid.errors import FootageError
 from reid.images import Picture
 from tests.clips import number_of, write_clip

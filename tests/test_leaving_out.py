@@ -8,8 +8,9 @@ import av
 import numpy as np
 import pytest
 
+from indexer.frame import Frame
 from indexer.pipeline import Pipeline, PipelineOptions
-from indexer.video import Frame, ReadReport, open_clip
+from indexer.video import ReadReport, open_clip
 from reid.images import Grey, Picture
 from tests.clips import flip_bytes, number_of, write_clip
 from tests.test_video import B_FRAMES, KINDS

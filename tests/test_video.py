@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from indexer.frame import Frame
 from indexer.timeline import Timeline
-from indexer.video import Clip, Frame, ReadReport, clip_start, open_clip
+from indexer.video import Clip, ReadReport, clip_start, open_clip
 from reid.errors import FootageError, InputError
 from tests.clips import HEIGHT, WIDTH, cut, flip_bytes, number_of, picture, write_audio, write_clip
 

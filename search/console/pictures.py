@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.cutting import stretch
-from indexer.video import Frame
+from indexer.frame import Frame
 from reid.boxes import pad
 from reid.errors import FootageError
 from reid.images import Picture, crop, draw_box, encode_jpeg, fit_within, resize

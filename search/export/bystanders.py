@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from indexer.frame import Frame
 from indexer.pipeline import CONTEXT
-from indexer.video import Frame
 from reid.boxes import Boxes, Detections, area, intersection, iou, pad
 from reid.images import Picture, paint_out
 

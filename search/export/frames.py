@@ -11,9 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
+from indexer.frame import Frame
 from indexer.pipeline import CONTEXT
 from indexer.shard.records import Record
-from indexer.video import Frame, open_clip
+from indexer.video import open_clip
 from reid.boxes import pad
 from reid.errors import PhotoError
 from reid.images import Picture, blur, crop, decode_jpeg, resize

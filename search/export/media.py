@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 
 from indexer.cutting import Cut, cut_clip, stretch
+from indexer.frame import Frame
 from indexer.pipeline import CONTEXT
 from indexer.times import from_milliseconds, to_local_iso
-from indexer.video import Frame
 from reid.boxes import Boxes, clip, pad
 from reid.detector import Detector
 from reid.durable import write_file
