@@ -32,8 +32,10 @@ _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 _LONGEST_GROUP_S = 2.5
 """From one key frame to the next, if nothing between them is decoded: somebody could pass meanwhile."""
 _GROUPS = 8  # the latest, whose packets tell what is usual
+_LEAST_GROUPS = 3  # fewer do not tell: somebody may have passed in one of them
 _ROW = 3  # packets that together are larger than usual hold something that moves
-_MORE_BYTES, _SPREADS = (40.0, 120.0), 8.0  # by at least and at most so many; by how much they differ anyway
+_MORE_BYTES, _SPREADS = 40.0, 8.0  # by so many, and by so many times as much as they differ anyway
+_MOST_BYTES = 120.0  # where they differ by more anyway, somebody is not seen in them
 
 Packet: TypeAlias = "av.Packet[VideoStream]"
 
@@ -229,14 +231,21 @@ class _Sizes:
         known = [each for each in self._usual if len(each) == len(sizes)]
         if len(sizes) < _ROW:
             return True
-        more = sizes - (np.median(known, axis=0) if known else np.median(sizes))
-        rows = np.convolve(more, np.full(_ROW, 1 / _ROW), "valid")
-        spread = float(np.median(np.abs(rows - np.median(rows))))
-        return bool(rows.max() <= np.clip(_SPREADS * spread, *_MORE_BYTES))
+        if len(known) < _LEAST_GROUPS:
+            return False
+        usual = np.median(known, axis=0)
+        spread = float(np.median(np.abs([_rows(each - usual) for each in known])))
+        most = max(_MORE_BYTES, _SPREADS * spread)
+        return most <= _MOST_BYTES and bool(_rows(sizes - usual).max() <= most)
 
     def learn(self, packets: Sequence[Packet]) -> None:
         """Take packets between two key frames that show the same."""
         self._usual.append(_sizes(packets))
+
+
+def _rows(more: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The means of so many packets in a row."""
+    return np.convolve(more, np.full(_ROW, 1 / _ROW), "valid")
 
 
 def _sizes(packets: Sequence[Packet]) -> NDArray[np.float64]:
