@@ -26,7 +26,7 @@ from indexer.shard.writer import seal_segment
 from reid.models import find_model
 from reid.registry import DEFAULT_EMBEDDER
 from search.engine import Engine
-from search.matching import Found
+from search.found import Found
 
 TOP = 10
 DAY_VECTORS = 20_000

@@ -18,7 +18,8 @@ from reid.errors import ArchiveError, StorageError
 from search.description import Description, frequency, weighed
 from search.evidence import Rest
 from search.filters import Filters, Scope
-from search.matching import Content, Described, Found, Hit, contents_of, first
+from search.found import Content, Described, Found, Hit
+from search.matching import contents_of, first
 from search.planner import Plan
 from search.view import Bools, Loaded, View
 

@@ -32,7 +32,8 @@ from reid.registry import ModelSpec
 from search.described import find_described
 from search.description import Description
 from search.filters import Filters, Key
-from search.matching import Found, Matching
+from search.found import Found
+from search.matching import Matching
 from search.planner import Costs, measure_costs
 from search.turns import Turns
 from search.view import F32, Loaded, View

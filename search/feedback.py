@@ -21,8 +21,8 @@ from reid.camera_means import centred
 from reid.vectors import unit_rows
 from search.evidence import Evidence
 from search.filters import Key
+from search.found import Found
 from search.judged import Judged
-from search.matching import Found
 from search.request import Request
 
 F32 = NDArray[np.float32]

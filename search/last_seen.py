@@ -20,7 +20,7 @@ from indexer.times import from_milliseconds, milliseconds, parse_local, to_local
 from reid.errors import InputError, UnknownNameError
 from search.evidence import Evidence
 from search.filters import Key
-from search.matching import Found
+from search.found import Found
 from search.travel import F64, AgeGroup, density, log_ratio, mean_density
 
 PLACE_AND_TIME = "place and time"

@@ -16,7 +16,7 @@ from reid.calibration import Calibration
 from reid.camera_means import centred
 from reid.vectors import unit_rows
 from search.evidence import Evidence
-from search.matching import Found
+from search.found import Found
 from search.request import Request
 
 OTHER_CLOTHES = 0.15

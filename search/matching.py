@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from indexer.codes import inner_products
 from indexer.rowmask import RowMask
 from indexer.shard.reader import Segment
-from indexer.shard.records import MOST_ROWS, Attributes, Record
+from indexer.shard.records import MOST_ROWS
 from indexer.shard.rows import pick
 from reid.errors import ArchiveError, ModelMismatchError, StorageError
 from reid.vectors import unit_rows
-from search.evidence import Rest
-from search.filters import Filters, Scope
+from search.filters import Filters
+from search.found import Content, Found, Hit
 from search.planner import EXACT, Costs, Plan, by_codes, choose
 from search.scan import BLOCK, highest, scan
 from search.view import F32, Bools, Loaded, View
@@ -33,84 +33,6 @@ Ints = NDArray[np.int64]
 ScanCodes = Callable[[Sequence[tuple[Loaded, RowMask | None]], F32, int, dict[str, str]], tuple[Ints, Ints]]
 """From segments with their rows in scope, vectors, how many rows of each, and where to note damage, to
 (place among the segments, row), each (n,)."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """The best match of one tracklet.
-
-    Attributes:
-        score: cosine of the query with the nearest of the tracklet's centred vectors, -1..1; by a description
-            alone, the log ratio of what was said.
-        segment: name of its segment.
-        tracklet: position in that segment.
-        start_ms: when the tracklet starts; orders equal scores.
-    """
-
-    score: float
-    segment: str
-    tracklet: int
-    start_ms: int
-
-
-@dataclass(frozen=True)
-class Content:
-    """What is stored of a hit's tracklet.
-
-    Attributes:
-        record, thumbnail: see `indexer.shard.records.Tracklet`; times by what is known of the clock today.
-        vectors: (K, D) float32 unit rows, the mean of its camera taken out.
-        attributes: (COLUMNS,) int8, see `indexer.clothes`.
-    """
-
-    record: Record
-    thumbnail: bytes
-    vectors: F32
-    attributes: Attributes
-
-
-@dataclass(frozen=True)
-class Described:
-    """What a search by description alone knows of the tracklets it does not list.
-
-    Attributes:
-        rest: of those of whom something that was asked is known.
-        as_well: tracklets, listed ones too, that fit about as well as the first: at least half as likely.
-        unknown: tracklets of whom nothing that was asked is known; they may show the person.
-    """
-
-    rest: Rest
-    as_well: int
-    unknown: int
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search found.
-
-    Attributes:
-        hits: best first.
-        contents: of each.
-        plan: how it went.
-        scope: the cameras that were asked.
-        rows, tracklets: how many vectors were in scope, and of about how many tracklets.
-        segments: names of those that were searched. damaged: why others could not be, by name.
-        view: what was searched.
-        described: by a description alone; None with a photo.
-        shares: how frequent each thing that was said is in scope; None where that is not known.
-    """
-
-    hits: tuple[Hit, ...]
-    contents: tuple[Content, ...]
-    plan: Plan
-    scope: Scope
-    rows: int
-    tracklets: int
-    segments: tuple[str, ...]
-    damaged: Mapping[str, str]
-    view: View
-    described: Described | None = None
-    shares: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

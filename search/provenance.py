@@ -20,7 +20,7 @@ from indexer.times import milliseconds
 from reid.calibration import Calibration
 from reid.processor import processor
 from search.engine import Engine
-from search.matching import Found
+from search.found import Found
 from search.request import Request
 from search.view import Loaded
 

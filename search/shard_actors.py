@@ -24,7 +24,7 @@ from reid.errors import ReidError
 from reid.registry import ModelSpec
 from search.engine import Engine
 from search.filters import Filters, Key
-from search.matching import Content, Found, Hit
+from search.found import Content, Found, Hit
 from search.planner import Plan
 from search.view import F32
 

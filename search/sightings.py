@@ -24,6 +24,7 @@ from search.engine import Engine
 from search.evidence import Evidence, log_odds, probabilities, total
 from search.feedback import feedback, further_pictures, without_rejected
 from search.filters import Filters
+from search.found import Described, Found
 from search.judged import Verdict
 from search.last_seen import (
     PLACE_AND_TIME,
@@ -34,7 +35,6 @@ from search.last_seen import (
     place_of,
 )
 from search.likeness import OTHER_CLOTHES, Compared, apart_from, company, compare, likeness, one_at_a_time
-from search.matching import Described, Found
 from search.photos import disagreements
 from search.planner import Plan
 from search.provenance import Provenance, provenance

@@ -26,8 +26,8 @@ from search.description import Description, description, read_description
 from search.engine import Engine
 from search.evidence import Rest, probabilities
 from search.filters import Filters, Near
+from search.found import Found
 from search.judged import Feedback, find_judged
-from search.matching import Found
 from search.query import Query
 from search.request import Request
 from search.sightings import SearchResult, find_sightings

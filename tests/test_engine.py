@@ -24,7 +24,7 @@ from reid.errors import InputError, UnknownNameError
 from search import planner
 from search.engine import Engine
 from search.filters import Filters, Near
-from search.matching import Found
+from search.found import Found
 from search.planner import Costs, Plan
 from tests.crowd import DAY, HOUR, embedder, fill, midnight, people, snapshot
 

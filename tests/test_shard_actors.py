@@ -21,7 +21,7 @@ from indexer.shard.files import ArchiveFiles
 from search import shard_actors
 from search.engine import Engine
 from search.filters import Filters
-from search.matching import Found
+from search.found import Found
 from search.shard_actors import ClusterEngine, ShardActor, share
 from tests.canned import merged_and_coded
 from tests.crowd import embedder, fill, people

@@ -27,7 +27,7 @@ from reid.errors import DamagedError
 from search import planner
 from search.engine import Engine
 from search.filters import Filters
-from search.matching import Found
+from search.found import Found
 from search.planner import Costs
 from search.query import Query
 from search.request import Request
