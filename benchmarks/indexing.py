@@ -154,7 +154,7 @@ def _measure(footage: Footage, cores: int) -> list[dict[str, Any]]:
             {
                 "footage": footage.name, "way": way, **_costs(passed),
                 "memory_mb": max(each.memory_mb for each in passed), "tracklets": len(first.people),
-                "of_the_plain_loops": _again(footage, plain, first.people) if plain else None,
+                "of_the_plain_loops": found_again(footage, plain, first.people) if plain else None,
                 "people_in_truth": _in_truth(footage, first.people) if footage.truth else None,
             }
         )  # fmt: skip
@@ -194,7 +194,7 @@ def _profile(city: Path, folder: Path, cores: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _again(footage: Footage, wanted: Sequence[TrackSummary], found: Sequence[TrackSummary]) -> float:
+def found_again(footage: Footage, wanted: Sequence[TrackSummary], found: Sequence[TrackSummary]) -> float:
     """The share of the tracklets `wanted` that are among `found`: at one time, of one person in the truth or
     as one person looks.
     """
