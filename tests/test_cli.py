@@ -328,7 +328,7 @@ def test_districts_and_models(tmp_path: Path) -> None:
     assert "송파구" in reid("districts", "--home", tmp_path).stdout
     models = json.loads(reid("models", "list", "--home", tmp_path, "--json").stdout)["models"]
     assert {model["name"] for model in models if model["in_use"]} == {
-        "pedestrian-ssdlite", DEFAULT_EMBEDDER, "people-look-1"
+        "pedestrian-ssdlite", DEFAULT_EMBEDDER, "people-look-2"
     }  # fmt: skip
     assert all(len(model["sha256"]) == 64 for model in models)
 

@@ -39,6 +39,7 @@ from reid.training.recipe import (
 )
 from reid.training.trainer import Trainer, learning_rate
 from reid.training.validation import ValidationSet, fit_reduction, held_out, measure
+from reid.weights import read_tensors
 from tests.coloured import CPU, light_work, made_crops, small, write_cache  # noqa: F401
 
 # Cache
@@ -375,7 +376,25 @@ def test_reid_train_runs_stops_and_goes_on(caches: Path, tmp_path: Path) -> None
     assert [each["step"] for each in history] == [3, 5]
 
 
+def test_a_run_can_be_finished_with_the_mean_of_states_that_it_kept(caches: Path, tmp_path: Path) -> None:
+    arguments = ("train", caches / "mine.toml", "--data", caches, "--out", tmp_path / "run")
+    assert reid(*arguments).exit_code == 0
+    assert reid(*arguments, "--resume", "--steps", 6).exit_code == 0
+    first, last = (tmp_path / "run" / f"averaged-{step}.safetensors" for step in (3, 6))
+    result = reid(*arguments, "--states", first, "--states", last, "--json")
+    assert result.exit_code == 0, result.stderr
+    answer = json.loads(result.stdout)
+    one, other, made = (read_tensors(path) for path in (first, last, Path(answer["weights"])))
+    name = next(name for name, value in one.items() if value.ndim == 4)
+    assert np.abs(one[name] - other[name]).max() > 1e-3
+    assert np.allclose(made[name], (one[name] + other[name]) / 2, atol=1e-3)
+    assert "6 steps" in Path(answer["card"]).read_text()
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert [each["step"] for each in history] == [3, 6]  # it was measured, and not trained further
+
+
 WRONG_USE = [
+    (("--states", "averaged-3.safetensors"), "expected a state that a run kept"),
     (("--resume",), "no run to resume"),
     (("--measure", "nowhere"), "expected a folder"),
     (("--crops", "nowhere"), "people.json"),

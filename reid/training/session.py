@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from reid.durable import make_folder, unfinished, write_file
 from reid.errors import InputError, storage_errors
-from reid.networks.peoplenet import PeopleNet
+from reid.networks.peoplenet import BUILDERS, PeopleNet
 from reid.training import checkpoint
 from reid.training.cropset import Crops, open_crops
 from reid.training.distil import goals, load_teachers
@@ -31,7 +32,7 @@ from reid.training.export import Exported, Made, export, round_weights, tensors_
 from reid.training.folder import read_crops
 from reid.training.recipe import Data, Recipe, Schedule
 from reid.training.rendering import render
-from reid.training.start import blend
+from reid.training.start import blend, start_from
 from reid.training.stream import Rendering, Stream
 from reid.training.trainer import StepLosses, Trainer, training_device
 from reid.training.validation import (
@@ -78,6 +79,7 @@ class Options:
         render_only: make the crops and stop.
         stream: begin as soon as there are crops of some people, and take in others as they are rendered;
             with `workers` 0 another run renders them.
+        states: weights that the run kept when it measured: finish with their mean instead of training.
     """
 
     steps: int | None = None
@@ -89,6 +91,7 @@ class Options:
     workers: int | None = None
     render_only: bool = False
     stream: bool = False
+    states: tuple[Path, ...] = ()
 
 
 def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported | None:
@@ -100,7 +103,7 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
     """
     recipe = _limited(recipe, options)
     path = out / CHECKPOINT
-    if path.exists() and not options.resume and not options.render_only:
+    if path.exists() and not options.resume and not options.render_only and not options.states:
         raise InputError(f"{path}: there is a run; go on with --resume, or choose another --out")
     with storage_errors(out):
         for left in unfinished(out):
@@ -120,26 +123,64 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
         if options.render_only:
             return None
         make_folder(out)
-        wanted = _goals(recipe, crops, out, watch) if recipe.network.teachers else None
-        session = _Session(Trainer(recipe, crops, wanted=wanted), crops, out, [held_out(held), *named], watch)
-        if options.resume:
-            session.seconds, session.history = checkpoint.load(path, session.trainer)
-        session.train()
-    network = copy.deepcopy(session.trainer.averaged)
+        sets, session = [held_out(held), *named], None
+        if options.states:
+            network, steps, minutes = _mean_of(options.states, recipe)
+        else:
+            wanted = _goals(recipe, crops, out, watch) if recipe.network.teachers else None
+            session = _Session(Trainer(recipe, crops, wanted=wanted), crops, out, sets, watch)
+            if options.resume:
+                session.seconds, session.history = checkpoint.load(path, session.trainer)
+            session.train()
+            network = copy.deepcopy(session.trainer.averaged)
+            steps, minutes = session.trainer.steps, session.seconds / 60
     if recipe.network.keep:
         blend(network, recipe.network.start, recipe.network.keep)
-    fit_attributes(network, held, recipe.schedule.size_at(1.0))
+    fit_attributes(network, held, size)
     if not recipe.network.teachers:  # else the output was learned
-        fit_reduction(network, crops, recipe.schedule.size_at(1.0))
+        fit_reduction(network, crops, size)
     round_weights(network)
-    figures = session.measure(network)
-    session.save()
+    figures = [measure(network, each, size) for each in sets]
+    if session is not None:
+        session.keep(figures)
+        session.save()
     made = Made(
         crops=len(crops), people=_present(crops), cameras=len(np.unique(crops.labels.cameras)),
-        steps=session.trainer.steps, minutes=session.seconds / 60, machine=_machine(session.trainer.device),
-        figures=figures,
+        steps=steps, minutes=minutes, machine=_machine(training_device()), figures=figures,
     )  # fmt: skip
     return export(out, recipe, network, made)
+
+
+def _mean_of(states: Sequence[Path], recipe: Recipe) -> tuple[PeopleNet, int, float]:
+    """The network with the mean of the weights of some states (Wortsman et al. 2022, "model soups"), and the
+    steps and minutes until the last of them.
+
+    Raises:
+        InputError: a file is no state of a run, which lies beside its history.
+    """
+    network = BUILDERS[recipe.network.variant]().to(training_device()).eval().requires_grad_(False)
+    total = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
+    steps, minutes = 0, 0.0
+    for path in states:
+        known = {f"averaged-{each['step']}": each for each in _history(path.parent)}
+        if path.stem not in known or not path.is_file():
+            raise InputError(f"{path}: expected a state that a run kept beside its {HISTORY}, averaged-STEP")
+        start_from(network, str(path))
+        for name, value in network.state_dict().items():
+            total[name] += value / len(states) if value.is_floating_point() else 0
+        steps = max(steps, known[path.stem]["step"])
+        minutes = max(minutes, known[path.stem]["minutes"])
+    network.load_state_dict(total)
+    return network, steps, minutes
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    """What a run measured; nothing where there was none."""
+    try:
+        found: list[dict[str, Any]] = json.loads((folder / HISTORY).read_bytes())
+    except (OSError, ValueError):
+        return []
+    return found
 
 
 def _limited(recipe: Recipe, options: Options) -> Recipe:
@@ -255,10 +296,13 @@ class _Session:
         finally:
             self.save()
 
-    def measure(self, network: PeopleNet | None = None) -> list[dict[str, Any]]:
-        """Measure the averaged weights, or `network`, on every set; the figures, which the history keeps."""
+    def measure(self) -> None:
+        """Measure the averaged weights on every set."""
         size = self.trainer.recipe.schedule.size_at(1.0)
-        figures = [measure(network or self.trainer.averaged, each, size) for each in self._sets]
+        self.keep([measure(self.trainer.averaged, each, size) for each in self._sets])
+
+    def keep(self, figures: list[dict[str, Any]]) -> None:
+        """Keep what was measured, and the averaged weights of now, so that the best can be chosen later."""
         self.history.append(
             {
                 "step": self.trainer.steps,
@@ -267,14 +311,12 @@ class _Session:
                 "figures": figures,
             }
         )
-        if network is None:  # each state that has figures is kept, so that the best can be chosen later
-            write_tensors(
-                self._out / f"averaged-{self.trainer.steps}.safetensors", tensors_of(self.trainer.averaged)
-            )
+        write_tensors(
+            self._out / f"averaged-{self.trainer.steps}.safetensors", tensors_of(self.trainer.averaged)
+        )
         write_file(self._out / HISTORY, json.dumps(self.history, indent=1).encode())
         for each in figures:
             self._watch.say(f"{self._title()}: {_line(each)}")
-        return figures
 
     def save(self) -> None:
         """Write the state, so that the run can be resumed from here."""

@@ -224,6 +224,10 @@ def train(
     stream: Annotated[
         bool, typer.Option("--stream", help="Begin while crops are still being rendered; for a GPU.")
     ] = False,
+    states: Annotated[
+        list[Path] | None,
+        typer.Option(help="Finish with the mean of these OUT/averaged-*.safetensors, not training; repeats."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train an embedder on synthetic people (extra `synthetic`). Safe to stop; --resume goes on."""
@@ -232,7 +236,10 @@ def train(
     loaded = load_recipe(recipe)
     from reid.training.session import Options, run
 
-    options = Options(steps, minutes, resume, data, crops, tuple(measure or ()), workers, render_only, stream)
+    options = Options(
+        steps, minutes, resume, data, crops, tuple(measure or ()), workers, render_only, stream,
+        tuple(states or ()),
+    )  # fmt: skip
     with _shown_training() as watch:
         made = run(loaded, out, options, watch)
     if as_json:
