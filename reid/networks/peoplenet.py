@@ -136,7 +136,7 @@ class Tone(nn.Module):
         bend = light * (1 - light)
         wanted = self.target - light.mean((1, 2, 3), keepdim=True)
         amount = (wanted / bend.mean((1, 2, 3), keepdim=True).clamp_min(1e-4)).clamp(-_BENT, _BENT)
-        return (light + amount * bend - mean) / deviation
+        return x + amount / deviation * bend
 
 
 class SoftParts(nn.Module):
@@ -277,8 +277,9 @@ class PeopleNet(nn.Module):
 
     def _maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features of the last two stages, (N, C, H / 8, W / 8) and (N, C, H / 16, W / 16), 0 or more."""
-        if self.config.soft:
-            x = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        if self.config.soft:  # each colour for itself, since runtimes fill three up to sixteen
+            planes = x.reshape(-1, 1, *x.shape[2:])
+            x = F.avg_pool2d(planes, 3, 1, 1, count_include_pad=False).reshape(x.shape)
         x = F.relu(self.stem_norm(self.stem(self.tone(x))), inplace=True)
         fine = self.stages[1](self.stages[0](x))
         return fine, self.stages[2](fine)
