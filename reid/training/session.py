@@ -110,6 +110,7 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
             left.unlink()
     size = recipe.schedule.size_at(1.0)
     named = [] if options.render_only else [labelled_folder(folder, size) for folder in options.measure]
+    mean = _mean_of(options.states, recipe) if options.states else None
     caches = options.data or out / "data"
     held = open_crops(_rendered(recipe.validation, caches, options, watch))
     watch.say(f"{len(held):,} crops of {held.people:,} people held out")
@@ -124,8 +125,8 @@ def run(recipe: Recipe, out: Path, options: Options, watch: Watch) -> Exported |
             return None
         make_folder(out)
         sets, session = [held_out(held), *named], None
-        if options.states:
-            network, steps, minutes = _mean_of(options.states, recipe)
+        if mean is not None:
+            network, steps, minutes = mean
         else:
             wanted = _goals(recipe, crops, out, watch) if recipe.network.teachers else None
             session = _Session(Trainer(recipe, crops, wanted=wanted), crops, out, sets, watch)
